@@ -1,0 +1,256 @@
+//! What one valid document means, with every default filled in and every name derived.
+
+use crate::ids::{SecurityGroupId, SubnetId, VpcId};
+use crate::task_definition::LaunchType;
+use crate::valkey::SavePoints;
+use crate::{Identity, Names, Tags};
+use serde::{Deserialize, Serialize};
+
+/// The whole desired state of one document. Made by `valkeep-document` only, from a document without findings, so the
+/// planner has nothing to check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Desired {
+    /// `metadata.name`.
+    pub document: String,
+    /// Grows with each change of the document (SSM version, S3 last-modified seconds).
+    pub generation: i64,
+    /// What is managed, and by whom.
+    pub identity: Identity,
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: String,
+    /// Derived names and tokens.
+    pub names: Names,
+    /// On everything valkeep makes: the document's own tags and the identity's.
+    pub tags: Tags,
+    /// Where it is.
+    pub network: Network,
+    /// EFS.
+    pub file_system: FileSystemSpec,
+    /// EFS access point.
+    pub access_point: AccessPointSpec,
+    /// Task role.
+    pub task_role: TaskRoleSpec,
+    /// CloudWatch log group.
+    pub log_group: LogGroupSpec,
+    /// Container and task size.
+    pub task: TaskSpec,
+    /// ECS service.
+    pub service: ServiceSpec,
+    /// Snapshots.
+    pub persistence: Persistence,
+    /// How long a mount target's DNS name is given after its interface was attached, in seconds.
+    pub dns_grace_s: u32,
+    /// The annotation `valkeep.dev/load-stale-dump: <document name>` is there: a dump older than the live data may be
+    /// loaded in its place.
+    pub load_stale_dump: bool,
+}
+
+/// Network of service and mount targets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// VPC.
+    pub vpc: VpcId,
+    /// Subnets of the service; one mount target per zone of these. Not empty, in the document's order.
+    pub subnets: Vec<SubnetId>,
+    /// Security groups of the tasks, 1 to 5.
+    pub task_groups: Vec<SecurityGroupId>,
+    /// Groups that may mount for maintenance, like a bastion's.
+    pub maintenance_groups: Vec<SecurityGroupId>,
+}
+
+/// The file system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileSystemSpec {
+    /// Encryption at rest; immutable.
+    pub encrypted: bool,
+    /// KMS key (id, ARN or alias); none is AWS's own key for EFS. Immutable.
+    pub kms_key: Option<String>,
+    /// Immutable.
+    pub performance: PerformanceMode,
+    /// Changeable, the mode at most once in 24 hours.
+    pub throughput: Throughput,
+    /// `AFTER_30_DAYS`, ...; none is never.
+    pub transition_to_ia: Option<String>,
+    /// EFS's own daily backups.
+    pub automatic_backups: bool,
+    /// A file-system policy that refuses anonymous and clear-text mounts.
+    pub enforce_tls_and_iam: bool,
+}
+
+/// EFS performance mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PerformanceMode {
+    /// `generalPurpose`
+    GeneralPurpose,
+    /// `maxIO`
+    #[serde(rename = "maxIO")]
+    MaxIo,
+}
+
+impl PerformanceMode {
+    /// As EFS spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PerformanceMode::GeneralPurpose => "generalPurpose",
+            PerformanceMode::MaxIo => "maxIO",
+        }
+    }
+}
+
+/// EFS throughput mode.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "mode", content = "mibps")]
+pub enum Throughput {
+    /// `bursting`
+    Bursting,
+    /// `elastic`
+    Elastic,
+    /// `provisioned`, with MiB/s
+    Provisioned(f64),
+}
+
+impl Throughput {
+    /// The mode as EFS spells it.
+    pub fn mode(self) -> &'static str {
+        match self {
+            Throughput::Bursting => "bursting",
+            Throughput::Elastic => "elastic",
+            Throughput::Provisioned(_) => "provisioned",
+        }
+    }
+
+    /// MiB/s, only when provisioned.
+    pub fn mibps(self) -> Option<f64> {
+        match self {
+            Throughput::Provisioned(mibps) => Some(mibps),
+            Throughput::Bursting | Throughput::Elastic => None,
+        }
+    }
+}
+
+/// The access point. All of it is immutable in EFS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessPointSpec {
+    /// Directory on the file system, like `/valkey-data`.
+    pub path: String,
+    /// POSIX user of every client.
+    pub uid: u32,
+    /// POSIX group of every client.
+    pub gid: u32,
+    /// Octal digits, like `0755`.
+    pub permissions: String,
+}
+
+/// The task role that exists already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRoleSpec {
+    /// Role name.
+    pub name: String,
+    /// Grant `ClientRootAccess`, too.
+    pub root_access: bool,
+}
+
+/// The log group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogGroupSpec {
+    /// Name.
+    pub name: String,
+    /// Days; used only on a group that valkeep makes.
+    pub retention_days: u32,
+}
+
+/// Container and task size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Container name.
+    pub container: String,
+    /// Image with a tag that is not `latest`, or a digest.
+    pub image: String,
+    /// TCP port.
+    pub port: u16,
+    /// CPU units.
+    pub cpu: u32,
+    /// MiB.
+    pub memory_mib: u32,
+    /// Where tasks run.
+    pub launch_type: LaunchType,
+    /// Execution role.
+    pub execution_role_arn: Option<String>,
+    /// Passed to the server after ours; ours may not be repeated.
+    pub extra_flags: Vec<String>,
+    /// Seconds from SIGTERM to SIGKILL.
+    pub stop_timeout_s: u32,
+}
+
+/// The ECS service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Public address for the task.
+    pub assign_public_ip: bool,
+    /// ECS Exec.
+    pub enable_execute_command: bool,
+    /// Cloud Map service.
+    pub registry_arn: Option<String>,
+}
+
+/// What the document promises about the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Persistence {
+    /// The seed's rollback option 1: no volume, no snapshots; the file system is kept as it is and not looked after.
+    Disabled,
+    /// The directory is mounted.
+    Mounted(Snapshots),
+}
+
+/// Snapshot settings of a mounted directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshots {
+    /// Save points; none under preset `Off` (the seed's rollback option 2).
+    pub save: SavePoints,
+    /// `--dbfilename`.
+    pub filename: String,
+    /// `--rdbcompression`.
+    pub compression: bool,
+    /// `--stop-writes-on-bgsave-error`.
+    pub stop_writes_on_error: bool,
+    /// Container path, `/data`.
+    pub mount_path: String,
+    /// What to do with a dump that is older than the data it would replace.
+    pub stale_dump: StaleDump,
+}
+
+/// What to do with a dump that is older than the data it would replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StaleDump {
+    /// Load it.
+    Load,
+    /// Rename it under the lock before the server starts.
+    SetAside,
+}
+
+impl Desired {
+    /// The mounted directory's settings, if there is one.
+    pub fn snapshots(&self) -> Option<&Snapshots> {
+        match &self.persistence {
+            Persistence::Mounted(snapshots) => Some(snapshots),
+            Persistence::Disabled => None,
+        }
+    }
+
+    /// Whether the document promises snapshots.
+    pub fn saves(&self) -> bool {
+        self.snapshots().is_some_and(|snapshots| !snapshots.save.is_off())
+    }
+
+    /// Every group that may reach the mount targets, in order, each once.
+    pub fn nfs_clients(&self) -> Vec<SecurityGroupId> {
+        let mut groups: Vec<SecurityGroupId> = Vec::new();
+        for group in self.network.task_groups.iter().chain(&self.network.maintenance_groups) {
+            if !groups.contains(group) {
+                groups.push(group.clone());
+            }
+        }
+        groups
+    }
+}

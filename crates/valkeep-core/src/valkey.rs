@@ -1,0 +1,82 @@
+//! What a Valkey server says of itself, and how it is told to save.
+
+use crate::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One save point: save when at least `changes` keys changed within `seconds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaveRule {
+    /// At least 1.
+    pub seconds: u32,
+    /// At least 1.
+    pub changes: u32,
+}
+
+/// The value of Valkey's `save` directive; no rules means that no snapshots are written, not even at SIGTERM.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SavePoints(pub Vec<SaveRule>);
+
+impl SavePoints {
+    /// As `--save` and `CONFIG GET save` spell it: `900 1 300 10`, or nothing.
+    pub fn directive(&self) -> String {
+        self.0
+            .iter()
+            .map(|rule| format!("{} {}", rule.seconds, rule.changes))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Whether any snapshot is ever written.
+    pub fn is_off(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// `INFO` of one server, as far as valkeep reads it. Times are as the server gives them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValkeyInfo {
+    /// `server_name`: `valkey`, or `redis` where the field is missing.
+    pub server: String,
+    /// `valkey_version`, or `redis_version` on Redis.
+    pub version: String,
+    /// `run_id`: another one means another process.
+    pub run_id: String,
+    /// `uptime_in_seconds`.
+    pub uptime_s: u64,
+    /// `role`.
+    pub role: String,
+    /// Loading its dump; data is not served yet.
+    pub loading: bool,
+    /// `loading_loaded_perc`, only while loading, in whole percent.
+    pub loading_percent: Option<u8>,
+    /// Keys in all databases.
+    pub keys: u64,
+    /// `used_memory` in bytes.
+    pub used_memory: u64,
+    /// `maxmemory` in bytes; 0 is no limit.
+    pub maxmemory: u64,
+    /// `rdb_changes_since_last_save`: changes that a SIGKILL now would lose.
+    pub changes_since_save: u64,
+    /// `rdb_last_save_time`. Before the first save of this process it is the start time.
+    pub last_save: Timestamp,
+    /// `rdb_saves`: saves *started* since the process started.
+    pub saves_started: u64,
+    /// `rdb_last_bgsave_status` is `ok`. It says `ok` before the first save, too.
+    pub last_save_ok: bool,
+    /// `rdb_bgsave_in_progress`.
+    pub saving: bool,
+    /// `rdb_last_bgsave_time_sec`; none before the first.
+    pub last_save_duration_s: Option<u64>,
+    /// `rdb_last_load_keys_loaded`: 0 means that the server came up empty.
+    pub keys_loaded: u64,
+    /// `rdb_last_load_keys_expired`.
+    pub keys_expired_at_load: u64,
+}
+
+impl ValkeyInfo {
+    /// `valkey 8.0.1`, as the written-by tag has it.
+    pub fn product(&self) -> String {
+        format!("{} {}", self.server, self.version)
+    }
+}

@@ -1,0 +1,4 @@
+//! A folder as store: for development, tests and pipelines.
+
+/// Placeholder.
+pub struct FolderStore;
