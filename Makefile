@@ -30,7 +30,7 @@ test: setup-test
 
 check:
 	$(CARGO) fmt --all --check
-	RUSTFLAGS= $(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
 fmt:

@@ -37,7 +37,6 @@ if [ -n "$missing" ]; then
         apt-get update -qq
     fi
     # The package would start a server of its own on 6379; the tests and the demo start theirs.
-    mkdir -p /run/valkeep-setup
     policy=/usr/sbin/policy-rc.d
     made=no
     [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made=yes; }
@@ -45,7 +44,6 @@ if [ -n "$missing" ]; then
     apt-get install -y -qq --no-install-recommends bubblewrap build-essential pkg-config python3 python3-venv >/dev/null || status=$?
     [ "$status" != 0 ] || apt-get install -y -qq --no-install-recommends -t bookworm-backports valkey-server valkey-tools >/dev/null || status=$?
     [ "$made" = no ] || rm -f "$policy"
-    rmdir /run/valkeep-setup
     [ "$status" = 0 ] || { say "apt-get failed with $status"; exit 1; }
     still=$(need valkey-server valkey-cli bwrap cc)
     [ -z "$still" ] || { say "still missing:" $still; exit 1; }
