@@ -136,6 +136,13 @@ pub enum Step {
     /// `UpdateService` desired count 0 to 1, then [`crate::identity::TAG_STARTING`] goes. Acting looks once more, right
     /// before, that no task of the service is left that has not stopped.
     StartService { cluster: String, name: String, arn: String },
+    /// `UpdateService` with a desired count only: back to one task where somebody has scaled a one-writer service.
+    SetDesired {
+        cluster: String,
+        name: String,
+        from: u32,
+        to: u32,
+    },
     /// `UntagResource` of [`crate::identity::TAG_STARTING`] on a service whose desired count is 1 already.
     ClearStarting { arn: String },
     /// Tag a resource of ours: `set` is written, `remove` goes.
@@ -191,7 +198,7 @@ impl Step {
             Step::PutRetention { .. } => "logs:PutRetentionPolicy",
             Step::RegisterTaskDefinition { .. } => "ecs:RegisterTaskDefinition",
             Step::CreateService { .. } => "ecs:CreateService",
-            Step::UpdateService { .. } | Step::StartService { .. } => "ecs:UpdateService",
+            Step::UpdateService { .. } | Step::StartService { .. } | Step::SetDesired { .. } => "ecs:UpdateService",
             Step::ClearStarting { .. } => "ecs:UntagResource",
             Step::Tag { resource, .. } => match resource {
                 Resource::SecurityGroup => "ec2:CreateTags",
@@ -222,6 +229,7 @@ impl Step {
             Step::CreateService { .. }
             | Step::UpdateService { .. }
             | Step::StartService { .. }
+            | Step::SetDesired { .. }
             | Step::ClearStarting { .. } => Resource::Service,
             Step::Tag { resource, .. } => *resource,
         }
