@@ -1,0 +1,9 @@
+//! What only the whole can show. One binary; every file of this folder must be wired in here, which
+//! `architecture::every_test_file_is_compiled` checks.
+
+mod architecture;
+mod conformance;
+mod faults;
+mod moto;
+mod restarts;
+mod stories;
