@@ -1,7 +1,7 @@
 //! `s3://bucket/prefix/`, `ssm:/path/`, `file:DIR`: how stores are named.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 /// Where a store is. Prefixes and paths end with a slash or are empty.
@@ -56,7 +56,13 @@ impl StoreUrl {
             }),
             StoreUrl::Ssm { path } => Ok(StoreUrl::Ssm { path: beside(path) }),
             StoreUrl::File { dir } => {
-                let mut name = dir.file_name().unwrap_or_default().to_os_string();
+                let Some(name) = dir.file_name() else {
+                    return Err(UrlError {
+                        text: self.to_string(),
+                        problem: "this folder has no name to put a sibling beside; give one with --status file:DIR",
+                    });
+                };
+                let mut name = name.to_os_string();
                 name.push("-status");
                 Ok(StoreUrl::File {
                     dir: dir.with_file_name(name),
@@ -128,9 +134,18 @@ impl FromStr for StoreUrl {
             if dir.is_empty() {
                 return fail("name a folder: file:DIR");
             }
-            // Components drop a trailing slash, which would hide the folder's own name.
+            // Components drop a trailing slash, which would hide the folder's own name; a leading `./` goes, too, so that
+            // one folder has one spelling.
+            let plain: PathBuf = Path::new(dir)
+                .components()
+                .filter(|part| *part != Component::CurDir)
+                .collect();
             return Ok(StoreUrl::File {
-                dir: PathBuf::from(dir).components().collect(),
+                dir: if plain.as_os_str().is_empty() {
+                    PathBuf::from(".")
+                } else {
+                    plain
+                },
             });
         }
         fail("write s3://bucket/prefix/, ssm:/path/ or file:DIR")
@@ -179,5 +194,7 @@ mod tests {
         }
         let bucket: StoreUrl = "s3://bucket".parse().expect("good");
         assert!(bucket.default_status().is_err());
+        let here: StoreUrl = "file:.".parse().expect("good");
+        assert!(here.default_status().is_err());
     }
 }
