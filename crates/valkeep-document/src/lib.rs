@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The `ValkeyPersistence` document: strict reading with positions, validation, schema, and the status as written.
+//!
+//! Knows YAML and what may be written. Knows no AWS call, no store, no clock; what a document makes valkeep do is decided
+//! elsewhere, from the [`valkeep_core::Desired`] that [`Document::desired`] makes.
+
+mod desired;
+mod finding;
+mod read;
+mod schema;
+pub mod status;
+mod types;
+mod write;
+
+pub use finding::{Finding, Findings};
+pub use read::{LIMIT_BYTES, read, readable_name};
+pub use schema::{crd_yaml, json_schema};
+pub use types::*;
+pub use write::render_yaml;

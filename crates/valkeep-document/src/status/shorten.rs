@@ -1,0 +1,155 @@
+//! Makes a status fit where it goes. SSM takes 4 KB.
+//!
+//! What goes, in this order, one thing at a time and no more than needed:
+//!
+//! 1. history, oldest first;
+//! 2. hints of holds, last first;
+//! 3. findings beyond the first three, last first;
+//! 4. messages, hold messages, findings' texts and the phase, cut to 200, then 100, then 50 characters;
+//! 5. holds, last first, then the remaining findings, last first;
+//! 6. messages altogether;
+//! 7. the stale dump's and the server's figures.
+//!
+//! Type, status and reason of a condition and the ids of resources stay. Only where these alone are too long, which
+//! takes names of several hundred characters, resources go (ARNs first: ids tell the same), then all conditions but
+//! `Ready`, `Reconciling` and `Stalled`, and at the very last long texts are cut.
+
+use super::Status;
+use valkeep_core::ConditionType;
+
+/// The smallest limit that is kept: three conditions and a name fit into it.
+const LIMIT_MIN: usize = 2048;
+
+impl Status {
+    /// The status as it is written, at most `limit` bytes long (2048 at least), by the order in this module's
+    /// description. It says `shortened: true` when anything was left out.
+    pub fn shorten(self, limit: usize) -> Vec<u8> {
+        let limit = limit.max(LIMIT_MIN);
+        let mut status = self;
+        let mut body = status.to_json();
+        if body.len() <= limit {
+            return body;
+        }
+        status.shortened = true;
+        for cut in CUTS {
+            body = status.to_json();
+            while body.len() > limit && cut(&mut status) {
+                body = status.to_json();
+            }
+            if body.len() <= limit {
+                return body;
+            }
+        }
+        body
+    }
+}
+
+/// Each takes one thing away, or says that there is nothing left of its kind.
+const CUTS: &[fn(&mut Status) -> bool] = &[
+    |status| {
+        let any = !status.history.is_empty();
+        status.history.drain(..usize::from(any));
+        any
+    },
+    |status| match status.holds.iter_mut().rev().find(|hold| hold.hint.is_some()) {
+        Some(hold) => hold.hint.take().is_some(),
+        None => false,
+    },
+    |status| status.findings.len() > 3 && status.findings.pop().is_some(),
+    |status| cut_texts(status, 200),
+    |status| cut_texts(status, 100),
+    |status| cut_texts(status, 50),
+    |status| status.holds.pop().is_some(),
+    |status| status.findings.pop().is_some(),
+    |status| cut_texts(status, 0),
+    |status| status.stale_dump.take().is_some(),
+    |status| status.valkey.take().is_some(),
+    |status| {
+        let resources = &mut status.resources;
+        [
+            &mut resources.task_arn,
+            &mut resources.task_definition_arn,
+            &mut resources.service_arn,
+            &mut resources.access_point_arn,
+            &mut resources.file_system_arn,
+            &mut resources.log_group,
+            &mut resources.role_policy_name,
+        ]
+        .into_iter()
+        .find_map(Option::take)
+        .is_some()
+    },
+    |status| status.resources.mount_targets.pop().is_some(),
+    |status| std::mem::take(&mut status.resources) != super::Resources::default(),
+    |status| status.address.take().is_some(),
+    |status| {
+        let last = status.conditions.iter().rposition(|condition| {
+            !matches!(
+                condition.type_,
+                ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled
+            )
+        });
+        last.map(|index| status.conditions.remove(index)).is_some()
+    },
+    |status| {
+        // Nothing that valkeep or AWS writes comes here: all of these are below a few hundred characters.
+        let mut cut = plain(&mut status.name, 512);
+        cut |= plain(&mut status.observed_revision, 128);
+        cut |= plain(&mut status.installation, 64);
+        if let Some(revision) = &mut status.last_good_revision {
+            cut |= plain(revision, 128);
+        }
+        for condition in &mut status.conditions {
+            cut |= plain(&mut condition.reason, 64);
+        }
+        cut
+    },
+];
+
+/// Cuts every text for people to at most `limit` characters.
+fn cut_texts(status: &mut Status, limit: usize) -> bool {
+    let mut any = cut(&mut status.phase, limit);
+    for condition in &mut status.conditions {
+        any |= cut(&mut condition.message, limit);
+    }
+    for hold in &mut status.holds {
+        any |= cut(&mut hold.message, limit);
+    }
+    for finding in &mut status.findings {
+        any |= cut(&mut finding.problem, limit);
+        if let Some(instead) = &mut finding.instead {
+            any |= cut(instead, limit);
+        }
+    }
+    any
+}
+
+/// Cuts a text to at most `limit` characters, the last of which then is an ellipsis.
+fn cut(text: &mut String, limit: usize) -> bool {
+    if text.chars().count() <= limit {
+        return false;
+    }
+    *text = text.chars().take(limit.saturating_sub(1)).collect();
+    if limit > 0 {
+        text.push('…');
+    }
+    true
+}
+
+/// Keeps at most `limit` characters that JSON writes as one byte each.
+fn plain(text: &mut String, limit: usize) -> bool {
+    if text.len() <= limit && text.bytes().all(is_plain) {
+        return false;
+    }
+    *text = text
+        .bytes()
+        .filter(|byte| is_plain(*byte))
+        .map(char::from)
+        .take(limit)
+        .collect();
+    true
+}
+
+fn is_plain(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\'
+}

@@ -1,0 +1,554 @@
+//! The document as users write it. What it means is `valkeep_core::Desired`; whether it is valid is `read`'s business.
+//!
+//! The comments here are the schema's descriptions: they are read in editors by people who write documents.
+//! A field whose meaning comes with a later version is not here, so that the schema tells the truth.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `apiVersion` of every document of this version.
+pub const API_VERSION: &str = "valkeep.dev/v1alpha1";
+/// `kind` of every document.
+pub const KIND: &str = "ValkeyPersistence";
+/// Annotation: a dump older than the live data may be loaded in its place. Its value is the document's own name, so that
+/// a copied document does not carry the permission along.
+pub const LOAD_STALE_DUMP: &str = "valkeep.dev/load-stale-dump";
+
+/// A Valkey service on Amazon ECS whose data survives its tasks, on Amazon EFS.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Document {
+    /// Version of this document's form.
+    pub api_version: ApiVersion,
+    /// What this document is.
+    pub kind: Kind,
+    /// Name, labels and annotations.
+    pub metadata: Metadata,
+    /// What valkeep keeps true.
+    pub spec: Spec,
+    /// Where it was read.
+    #[serde(skip)]
+    pub(crate) origin: Origin,
+}
+
+/// Where a document was read, for findings that come after reading. Never part of what a document says: any two are equal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// As given to `read`.
+    pub(crate) file: String,
+    /// Line and column of `spec.region`'s value, from 1.
+    pub(crate) region: Option<(usize, usize)>,
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// The version of the form that this valkeep reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The one version there is.
+    #[default]
+    #[serde(rename = "valkeep.dev/v1alpha1")]
+    V1Alpha1,
+}
+
+/// The kind of document that this valkeep reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// The one kind there is.
+    #[default]
+    ValkeyPersistence,
+}
+
+/// Name, labels and annotations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// Name of the document, unique in its store: a DNS label, at most 63 lower-case letters, digits and hyphens. Status
+    /// is written under this name.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Labels for people and tools. valkeep does not read them.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own; the one it knows is
+    /// `valkeep.dev/load-stale-dump`, whose value is this document's name: a dump older than the live data may be loaded in
+    /// its place.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What valkeep keeps true.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec {
+    /// How far valkeep goes. `Enforce`: everything here is kept true.
+    #[serde(default)]
+    pub mode: Mode,
+    /// AWS region, like `eu-west-1`. It must be the region that valkeep works in; left out, it is that region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[a-z]{2}(-[a-z]+)+-[0-9]$"))]
+    pub region: Option<String>,
+    /// Name of the ECS cluster, which exists.
+    #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_-]+$"))]
+    pub cluster: String,
+    /// The ECS service that runs Valkey.
+    pub service: Service,
+    /// The role of the tasks, which exists. valkeep gives it the EFS permissions.
+    pub task_role: TaskRole,
+    /// Where tasks and mount targets are.
+    pub network: Network,
+    /// The EFS file system that keeps the data.
+    #[serde(default)]
+    pub file_system: FileSystem,
+    /// Settings of the Valkey server itself. This version has none.
+    #[serde(default)]
+    pub valkey: Valkey,
+    /// What is kept of the data, and how often it is saved.
+    #[serde(default)]
+    pub persistence: Persistence,
+    /// How a task is replaced.
+    #[serde(default)]
+    pub rollout: Rollout,
+    /// Tags on everything that valkeep makes, beside its own. At most 40; keys do not start with `aws:` or `valkeep.dev/`.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 40))]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// How far valkeep goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Everything in the document is kept true.
+    #[default]
+    Enforce,
+}
+
+/// The ECS service that runs Valkey.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Service {
+    /// Name of the service.
+    #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_-]+$"))]
+    pub name: String,
+    /// Name of the container that runs Valkey.
+    #[serde(default = "Service::default_container")]
+    #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_-]+$"))]
+    pub container: String,
+    /// TCP port that Valkey listens on.
+    #[serde(default = "Service::default_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// What the service is made of. valkeep makes the service and keeps it so.
+    pub create: Create,
+}
+
+impl Service {
+    pub(crate) fn default_container() -> String {
+        "valkey".to_owned()
+    }
+
+    pub(crate) fn default_port() -> u16 {
+        6379
+    }
+}
+
+/// What the service is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Create {
+    /// Image with a tag that is not `latest`, like `valkey/valkey:8.0`; a digest may follow the tag.
+    #[schemars(length(min = 1, max = 255))]
+    pub image: String,
+    /// CPU units of the task; 1024 are one vCPU. Fargate takes certain pairs of `cpu` and `memoryMiB`.
+    #[serde(default = "Create::default_cpu")]
+    pub cpu: u32,
+    /// Memory of the task in MiB.
+    #[serde(rename = "memoryMiB", default = "Create::default_memory_mib")]
+    pub memory_mib: u32,
+    /// Where tasks run.
+    #[serde(default)]
+    pub launch_type: LaunchType,
+    /// ARN of the role that pulls the image and writes the log. Fargate needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$"))]
+    pub execution_role_arn: Option<String>,
+    /// Give tasks a public address. Only on Fargate.
+    #[serde(default)]
+    pub assign_public_ip: bool,
+    /// Allow ECS Exec into tasks, for troubleshooting. The task role then needs the `ssmmessages` permissions.
+    #[serde(default)]
+    pub enable_execute_command: bool,
+    /// The CloudWatch log group of the tasks.
+    #[serde(default)]
+    pub log_group: LogGroup,
+    /// ARN of a Cloud Map service in which ECS keeps the task's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^arn:aws[a-z-]*:servicediscovery:[a-z0-9-]+:[0-9]{12}:service/srv-[a-z0-9]+$"))]
+    pub service_registry_arn: Option<String>,
+    /// Words passed to `valkey-server` after valkeep's own, like `["--maxclients", "5000"]`. Settings that valkeep makes
+    /// may not be repeated.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub extra_flags: Vec<String>,
+}
+
+impl Create {
+    pub(crate) fn default_cpu() -> u32 {
+        256
+    }
+
+    pub(crate) fn default_memory_mib() -> u32 {
+        512
+    }
+}
+
+/// Where tasks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum LaunchType {
+    /// AWS Fargate.
+    #[default]
+    Fargate,
+    /// The cluster's own container instances.
+    Ec2,
+}
+
+/// The CloudWatch log group of the tasks. One that exists is used as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogGroup {
+    /// Name; left out, `/ecs/` and the service's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = "^[A-Za-z0-9._/#-]+$"))]
+    pub name: Option<String>,
+    /// Days that events are kept, for a group that valkeep makes: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400,
+    /// 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653.
+    #[serde(default = "LogGroup::default_retention_days")]
+    pub retention_days: u32,
+}
+
+impl LogGroup {
+    pub(crate) fn default_retention_days() -> u32 {
+        30
+    }
+}
+
+impl Default for LogGroup {
+    fn default() -> Self {
+        Self {
+            name: None,
+            retention_days: Self::default_retention_days(),
+        }
+    }
+}
+
+/// The role of the tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TaskRole {
+    /// Name of the role, not its ARN.
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_+=,.@-]+$"))]
+    pub name: String,
+    /// Also grant `elasticfilesystem:ClientRootAccess`. A uid other than 0 does not need it.
+    #[serde(default = "yes")]
+    pub root_access: bool,
+}
+
+/// Where tasks and mount targets are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Network {
+    /// The VPC.
+    #[schemars(regex(pattern = "^vpc-[0-9a-f]{8,40}$"))]
+    pub vpc_id: String,
+    /// Subnets of the tasks, 1 to 16. Each of their availability zones gets one mount target.
+    #[schemars(length(min = 1, max = 16), inner(regex(pattern = "^subnet-[0-9a-f]{8,40}$")), extend("uniqueItems" = true))]
+    pub subnet_ids: Vec<String>,
+    /// Security groups of the tasks, 1 to 5. They may reach the mount targets.
+    #[schemars(length(min = 1, max = 5), inner(regex(pattern = "^sg-[0-9a-f]{8,40}$")), extend("uniqueItems" = true))]
+    pub task_security_group_ids: Vec<String>,
+    /// Further security groups that may reach the mount targets, like a bastion's. At most 50.
+    #[serde(default)]
+    #[schemars(length(max = 50), inner(regex(pattern = "^sg-[0-9a-f]{8,40}$")), extend("uniqueItems" = true))]
+    pub maintenance_security_group_ids: Vec<String>,
+}
+
+/// The EFS file system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct FileSystem {
+    /// Encrypt at rest. Cannot be changed later.
+    pub encrypted: bool,
+    /// KMS key for the encryption at rest: id, ARN or `alias/...`; left out, AWS's own key for EFS. Cannot be changed later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
+    /// Performance mode. Cannot be changed later.
+    pub performance_mode: PerformanceMode,
+    /// Throughput mode. AWS allows a change once in 24 hours.
+    pub throughput_mode: ThroughputMode,
+    /// Provisioned throughput in MiB/s, 1 to 3414; with `throughputMode: provisioned` and only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3414))]
+    pub provisioned_mibps: Option<f64>,
+    /// When files that are not read move to Infrequent Access.
+    #[serde(rename = "transitionToIA")]
+    pub transition_to_ia: TransitionToIa,
+    /// EFS's own daily backups.
+    pub automatic_backups: bool,
+    /// Refuse anonymous and clear-text mounts by a file-system policy. Clients for maintenance then need TLS and IAM, too.
+    pub enforce_tls_and_iam: bool,
+    /// The directory of this service on the file system, and its owner.
+    pub access_point: AccessPoint,
+    /// Where the directory is mounted in the container.
+    #[schemars(length(min = 2, max = 255), regex(pattern = "^/"))]
+    pub mount_path: String,
+}
+
+impl Default for FileSystem {
+    fn default() -> Self {
+        Self {
+            encrypted: true,
+            kms_key_id: None,
+            performance_mode: PerformanceMode::default(),
+            throughput_mode: ThroughputMode::default(),
+            provisioned_mibps: None,
+            transition_to_ia: TransitionToIa::default(),
+            automatic_backups: true,
+            enforce_tls_and_iam: false,
+            access_point: AccessPoint::default(),
+            mount_path: "/data".to_owned(),
+        }
+    }
+}
+
+/// EFS performance mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum PerformanceMode {
+    /// Lowest latency; right for Valkey.
+    #[default]
+    #[serde(rename = "generalPurpose")]
+    GeneralPurpose,
+    /// More operations per second at higher latency. Not with elastic throughput.
+    #[serde(rename = "maxIO")]
+    MaxIo,
+}
+
+/// EFS throughput mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ThroughputMode {
+    /// Throughput grows with the data stored, with credits for bursts.
+    #[default]
+    Bursting,
+    /// Throughput as it is used, paid by use.
+    Elastic,
+    /// A fixed throughput, `provisionedMibps`.
+    Provisioned,
+}
+
+/// When files that are not read move to EFS Infrequent Access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum TransitionToIa {
+    /// After one day.
+    #[serde(rename = "AFTER_1_DAY")]
+    After1Day,
+    /// After 7 days.
+    #[serde(rename = "AFTER_7_DAYS")]
+    After7Days,
+    /// After 14 days.
+    #[serde(rename = "AFTER_14_DAYS")]
+    After14Days,
+    /// After 30 days.
+    #[default]
+    #[serde(rename = "AFTER_30_DAYS")]
+    After30Days,
+    /// After 60 days.
+    #[serde(rename = "AFTER_60_DAYS")]
+    After60Days,
+    /// After 90 days.
+    #[serde(rename = "AFTER_90_DAYS")]
+    After90Days,
+    /// After 180 days.
+    #[serde(rename = "AFTER_180_DAYS")]
+    After180Days,
+    /// After 270 days.
+    #[serde(rename = "AFTER_270_DAYS")]
+    After270Days,
+    /// After 365 days.
+    #[serde(rename = "AFTER_365_DAYS")]
+    After365Days,
+    /// Never.
+    Never,
+}
+
+/// The EFS access point: a directory and the POSIX user of everyone who mounts it. None of it can be changed later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct AccessPoint {
+    /// Directory on the file system: absolute, at most 4 levels and 100 characters.
+    #[schemars(length(min = 2, max = 100), regex(pattern = "^/"))]
+    pub path: String,
+    /// POSIX user id. Valkey runs as this user.
+    pub uid: u32,
+    /// POSIX group id. Valkey runs as this group.
+    pub gid: u32,
+    /// Permissions of the directory when EFS makes it: octal digits in quotes, like `"0755"`.
+    #[schemars(regex(pattern = "^[0-7]{3,4}$"))]
+    pub permissions: String,
+}
+
+impl Default for AccessPoint {
+    fn default() -> Self {
+        Self {
+            path: "/valkey-data".to_owned(),
+            uid: 1000,
+            gid: 1000,
+            permissions: "0755".to_owned(),
+        }
+    }
+}
+
+/// Settings of the Valkey server itself. This version has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Valkey {}
+
+/// What is kept of the data, and how often it is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Persistence {
+    /// `false`: Valkey runs without the directory and saves nothing; the file system is kept as it is.
+    pub enabled: bool,
+    /// What to do with a dump that is older than the data it would replace, as after a time without snapshots.
+    pub stale_dump: StaleDump,
+    /// RDB snapshots.
+    pub snapshots: Snapshots,
+    /// The append-only file.
+    pub append_only: AppendOnly,
+}
+
+impl Default for Persistence {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            stale_dump: StaleDump::default(),
+            snapshots: Snapshots::default(),
+            append_only: AppendOnly::default(),
+        }
+    }
+}
+
+/// What to do with a dump that is older than the data it would replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum StaleDump {
+    /// Load it.
+    #[default]
+    Load,
+    /// Rename it before the server starts.
+    SetAside,
+}
+
+/// RDB snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Snapshots {
+    /// How often a snapshot is written.
+    pub preset: Preset,
+    /// Save points for `preset: Custom`, and only there: save when at least `changes` keys changed within `seconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub rules: Option<Vec<SaveRule>>,
+    /// Name of the RDB file in the directory. Cannot be changed later: Valkey would start empty.
+    #[schemars(length(min = 1, max = 200), regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]*$"))]
+    pub filename: String,
+    /// Compress snapshots.
+    pub compression: bool,
+    /// Refuse writes while snapshots fail.
+    pub stop_writes_on_error: bool,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self {
+            preset: Preset::default(),
+            rules: None,
+            filename: "dump.rdb".to_owned(),
+            compression: true,
+            stop_writes_on_error: false,
+        }
+    }
+}
+
+/// How often a snapshot is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Preset {
+    /// 15 minutes with 1 change, 5 minutes with 10, 1 minute with 10,000.
+    #[default]
+    Balanced,
+    /// 5 minutes with 1 change, 1 minute with 10, 10 seconds with 10,000.
+    Frequent,
+    /// 1 hour with 1 change, 15 minutes with 10, 5 minutes with 10,000.
+    Infrequent,
+    /// As `rules` says.
+    Custom,
+    /// Never. The directory stays mounted and a dump in it is loaded at start.
+    Off,
+}
+
+/// A save point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SaveRule {
+    /// Within this many seconds.
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub seconds: u32,
+    /// At least this many changed keys.
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub changes: u32,
+}
+
+/// The append-only file. This version keeps it off.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct AppendOnly {
+    /// Whether it is written. Only `false` in this version.
+    #[schemars(extend("const" = false))]
+    pub enabled: bool,
+    /// When it is flushed to disk; without effect while it is off.
+    pub fsync: Fsync,
+}
+
+/// When the append-only file is flushed to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Fsync {
+    /// Once a second.
+    #[default]
+    Everysec,
+}
+
+/// How a task is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Rollout {
+    /// Seconds from SIGTERM to SIGKILL, in which Valkey writes its last snapshot. At most 120 on Fargate.
+    #[schemars(range(min = 1, max = 86400))]
+    pub stop_timeout_seconds: u32,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self {
+            stop_timeout_seconds: 120,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
