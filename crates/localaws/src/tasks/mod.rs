@@ -1,0 +1,5 @@
+//! How tasks are run. Placeholder.
+
+/// How tasks are run.
+#[derive(Debug, Clone, Default)]
+pub struct TaskRunner {}
