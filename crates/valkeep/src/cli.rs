@@ -1,0 +1,299 @@
+//! The command line: what can be said, with its help. Decides nothing.
+
+use crate::exit::{self, Exit};
+use crate::values::{LogFormat, TextJsonOrYaml, TextOrJson, Want, YamlOrJson, duration, interval};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+use valkeep_store::StoreUrl;
+
+/// Keeps Valkey on ECS warm: one YAML document becomes EFS, ECS and a Valkey that survives its tasks.
+///
+/// A document of kind ValkeyPersistence lies in a store (S3, SSM Parameter Store or a folder). `valkeep run` reads it
+/// and keeps everything it means true: file system, mount targets, access point, permissions, task definition, service.
+/// What it did, waits for and needs is written beside the document as status.
+///
+/// Region, endpoint and credentials come from where the AWS SDK looks: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, the
+/// shared configuration files, the container or the instance.
+#[derive(Debug, Parser)]
+#[command(name = "valkeep", version, after_long_help = exit::TABLE, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to log.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub(crate) struct LogArgs {
+    /// Form of log lines on stderr
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORM")]
+    pub(crate) log_format: LogFormat,
+    /// What to log: a level or target=level pairs, like `warn,valkeep=debug`
+    ///
+    /// `run` logs its decisions (`warn,valkeep=info`), other commands only trouble (`warn`). What the AWS SDK would say
+    /// below info stays closed whatever the filter: it may hold tokens.
+    #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Converge every document of the stores, again and again
+    Run(RunArgs),
+    /// Check documents and print everything that is wrong with them
+    Validate(ValidateArgs),
+    /// Print a document with every default filled in
+    Render(RenderArgs),
+    /// Show what would be done for a document, and change nothing
+    Plan(PlanArgs),
+    /// Check a document and write it to a store
+    Apply(ApplyArgs),
+    /// Show the status of documents
+    Status(StatusArgs),
+    /// Wait until a document's conditions are as wanted
+    Wait(WaitArgs),
+    /// Print the JSON Schema of documents
+    Schema(SchemaArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the command reference as Markdown
+    #[command(hide = true)]
+    Reference,
+}
+
+/// Where documents are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Stores")]
+pub(crate) struct StoreArgs {
+    /// Where documents are: s3://bucket/prefix/, ssm:/path/ or file:DIR; may be given several times
+    #[arg(long, env = "VALKEEP_STORE", value_delimiter = ',', value_name = "URL")]
+    pub(crate) store: Vec<StoreUrl>,
+    /// Where status is; one for each --store, in the same order [default: beside each store, as in s3://bucket/prefix-status/]
+    #[arg(long, env = "VALKEEP_STATUS", value_delimiter = ',', value_name = "URL")]
+    pub(crate) status: Vec<StoreUrl>,
+}
+
+/// Who manages.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Identity")]
+pub(crate) struct ScopeArgs {
+    /// Id of this installation of valkeep
+    ///
+    /// Part of every name, token and tag. Two installations never touch each other's resources; another id finds
+    /// nothing of what this one made.
+    #[arg(long, default_value = "default", env = "VALKEEP_INSTALLATION", value_name = "ID", value_parser = installation)]
+    pub(crate) installation: String,
+    /// How long a mount target's DNS name is given after its interface was attached, before the service is started
+    #[arg(long, default_value = "90s", value_name = "DURATION", value_parser = duration)]
+    pub(crate) dns_grace: Duration,
+}
+
+/// `valkeep run`
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "The first SIGTERM or SIGINT lets passes in flight end and takes no new work; the second ends at once."
+)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// How often stores are looked at for changed documents
+    #[arg(long, default_value = "15s", value_name = "DURATION", value_parser = interval)]
+    pub(crate) poll: Duration,
+    /// How often a document is compared with AWS even if it did not change
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = interval)]
+    pub(crate) resync: Duration,
+    /// How often each Valkey is asked for its INFO
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = interval)]
+    pub(crate) probe_interval: Duration,
+    /// How many documents are worked on at the same time
+    #[arg(long, default_value = "8", value_name = "N")]
+    pub(crate) concurrency: NonZeroUsize,
+    /// End when every document is Ready or stalled: 0 if all are Ready, 3 if one is not
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// With --once: end after this long in any case
+    #[arg(long, requires = "once", value_name = "DURATION", value_parser = interval)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// `valkeep validate`
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Documents, folders of documents, or - for stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Form of the findings
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub(crate) output: TextOrJson,
+}
+
+/// `valkeep render`
+#[derive(Debug, Args)]
+pub(crate) struct RenderArgs {
+    /// A document, or - for stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Form of the document
+    #[arg(long, short, value_enum, default_value = "yaml")]
+    pub(crate) output: YamlOrJson,
+}
+
+/// `valkeep plan`
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Looks at AWS and, if it can be reached, at Valkey; changes nothing. Shows what is done now, what follows once AWS has \
+answered (\"known after\" stands for what AWS decides), and what is held and why.
+
+Exit codes: 0 nothing to do, 2 there is something to do, 3 nothing to do without a person, 1 error or something could \
+not be looked at.")]
+pub(crate) struct PlanArgs {
+    /// A file, - for stdin, or the name of a document in --store
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) document: String,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// Form of the plan
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub(crate) output: TextOrJson,
+}
+
+/// `valkeep apply`
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Nothing is written if the document has findings, or if another document of the same name lies in the store under \
+another key."
+)]
+pub(crate) struct ApplyArgs {
+    /// A document, or - for stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+    /// Wait until this version of the document is Ready; 3 if it stalls or the time is over
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// With --wait: how long
+    #[arg(long, requires = "wait", default_value = "10m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// With --wait: how often to look
+    #[arg(long, requires = "wait", default_value = "2s", value_name = "DURATION", value_parser = interval)]
+    pub(crate) poll: Duration,
+}
+
+/// `valkeep status`
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Name of one document, for everything about it; all documents in a table when left out
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+    /// Go on and print what changes, until interrupted
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+    /// With --watch: how often to look
+    #[arg(long, requires = "watch", default_value = "2s", value_name = "DURATION", value_parser = interval)]
+    pub(crate) poll: Duration,
+    /// Form of the status
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub(crate) output: TextJsonOrYaml,
+}
+
+/// `valkeep wait`
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Only a status of the document's current version counts (or of --revision, or of a later one): a Ready from before the \
+last change is not taken for an answer. Phases are told on stderr as they change.
+
+Waiting for Ready ends early, with 3, when that version is stalled: it would need a person. --through-stalls waits on.
+
+Exit codes: 0 as wanted, 3 not in time or stalled, 1 error.")]
+pub(crate) struct WaitArgs {
+    /// Name of the document
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+    /// A condition, as Ready, Stalled, Reconciling=False or condition=Ready; all of them when given several times
+    #[arg(long = "for", default_value = "Ready", value_name = "CONDITION[=STATUS]")]
+    pub(crate) wants: Vec<Want>,
+    /// Revision of the document that the status must have seen [default: the one in the store now]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
+    /// How long
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// How often to look
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = interval)]
+    pub(crate) poll: Duration,
+    /// Wait on when the document is stalled
+    #[arg(long)]
+    pub(crate) through_stalls: bool,
+}
+
+/// `valkeep schema`
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Print the CRD-shaped manifest (YAML) instead of the JSON Schema
+    #[arg(long)]
+    pub(crate) crd: bool,
+}
+
+/// `valkeep completions`
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+impl Command {
+    /// Whether it runs on and tells its decisions in the log.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self, Command::Run(_))
+    }
+}
+
+/// Reads the command line. Help and version are printed and end well; anything wrong ends with 64, because clap's own 2
+/// means "changes" here.
+pub(crate) fn parse() -> Result<Cli, Exit> {
+    Cli::try_parse().map_err(|error| {
+        // There is nowhere to report that the report could not be written.
+        let _ = error.print();
+        if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+    })
+}
+
+/// An installation's id goes into tags: what AWS takes there, kept short.
+fn installation(text: &str) -> Result<String, String> {
+    let good = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("write 1 to 64 lower-case letters, digits and hyphens".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,164 @@
+//! A plan as text.
+
+use super::diff::{short, short_pair};
+use super::{Field, HoldView, Outcome, PlanView, Stage, StepView, Verb};
+use crate::output::{Out, Tone, printable};
+use std::fmt::Write;
+use valkeep_core::{HoldKind, Timestamp};
+
+/// The whole plan, for people. `now` makes times readable.
+pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
+    let mut text = String::new();
+    let PlanView {
+        document,
+        account,
+        region,
+        cluster,
+        service,
+        installation,
+        outcome: _,
+        summary: _,
+        stages,
+    } = plan;
+    line(
+        &mut text,
+        &format!(
+            "{}: service {cluster}/{service} in {region}, account {account}, installation {installation}",
+            out.paint(Tone::Strong, document)
+        ),
+    );
+    if let Some(first) = stages.first() {
+        section(&mut text, "Now", &first.steps, out);
+    }
+    for (index, stage) in stages.iter().enumerate().skip(1) {
+        let heading = if index == 1 { "Then" } else { "After that" };
+        section(&mut text, heading, &stage.steps, out);
+    }
+    holds(&mut text, stages, now, out);
+    line(&mut text, "");
+    line(&mut text, &last_word(plan));
+    text
+}
+
+fn section(text: &mut String, heading: &str, steps: &[StepView], out: &Out) {
+    if steps.is_empty() {
+        return;
+    }
+    line(text, "");
+    line(text, &out.paint(Tone::Strong, heading));
+    for step in steps {
+        let StepView {
+            change,
+            resource,
+            name,
+            action,
+            fields,
+        } = step;
+        let (sign, verb, tone) = match change {
+            Verb::Create => ("+", "create", Tone::Good),
+            Verb::Change => ("~", "change", Tone::Fair),
+            Verb::Remove => ("-", "remove", Tone::Bad),
+        };
+        let head = format!("{sign} {verb} {resource}");
+        line(
+            text,
+            &format!(
+                "  {} {}  {}",
+                out.paint(tone, &head),
+                printable(name),
+                out.paint(Tone::Faint, action)
+            ),
+        );
+        let width = fields.iter().map(|field| field.path.chars().count()).max().unwrap_or(0);
+        for field in fields {
+            line(text, &format!("      {}", printable(&row(*change, field, width))));
+        }
+    }
+}
+
+fn row(change: Verb, field: &Field, width: usize) -> String {
+    let Field { path, from, to } = field;
+    match (change, from.is_null()) {
+        (Verb::Create, _) => format!("{path:width$}  {}", short(to)),
+        (Verb::Remove, _) => format!("{path:width$}  {}", short(from)),
+        (Verb::Change, true) => format!("{path:width$}  none -> {}", short(to)),
+        (Verb::Change, false) => {
+            let (from, to) = short_pair(from, to);
+            format!("{path:width$}  {from} -> {to}")
+        }
+    }
+}
+
+/// What is held now. What only waits for the steps above is left out: the order of the stages says it already.
+fn holds(text: &mut String, stages: &[Stage], now: Timestamp, out: &Out) {
+    let Some(first) = stages.first() else { return };
+    let more = stages.iter().skip(1).any(|stage| !stage.steps.is_empty());
+    let told = |hold: &&HoldView| !(more && hold.kind == HoldKind::Waiting && hold.reason == "Dependency");
+    let mut told: Vec<&HoldView> = first.holds.iter().filter(told).collect();
+    if told.is_empty() {
+        return;
+    }
+    told.sort_by_key(|hold| std::cmp::Reverse(hold.kind));
+    line(text, "");
+    line(text, &out.paint(Tone::Strong, "Held"));
+    for hold in told {
+        let HoldView {
+            resource,
+            kind,
+            reason,
+            message,
+            hint,
+            until,
+        } = hold;
+        let (word, tone) = match kind {
+            HoldKind::Notice => ("notice ", Tone::Faint),
+            HoldKind::Waiting => ("waiting", Tone::Fair),
+            HoldKind::Unknown => ("unknown", Tone::Fair),
+            HoldKind::Stalled => ("stalled", Tone::Bad),
+        };
+        let until = until
+            .map(|until| format!(", until {}", when(until, now)))
+            .unwrap_or_default();
+        line(
+            text,
+            &format!(
+                "  {} {resource}: {}{until} ({reason})",
+                out.paint(tone, word),
+                printable(message)
+            ),
+        );
+        if let Some(hint) = hint {
+            line(text, &format!("          hint: {}", printable(hint)));
+        }
+    }
+}
+
+fn when(until: Timestamp, now: Timestamp) -> String {
+    let seconds = until.as_second() - now.as_second();
+    if (1..3600).contains(&seconds) {
+        format!("{until:.0} (in {seconds} s)")
+    } else {
+        format!("{until:.0}")
+    }
+}
+
+fn last_word(plan: &PlanView) -> String {
+    let summary = &plan.summary;
+    let all = summary.create + summary.change + summary.remove;
+    let steps = format!(
+        "{} to create, {} to change, {} to remove; {} of {all} now",
+        summary.create, summary.change, summary.remove, summary.now
+    );
+    match plan.outcome {
+        Outcome::Nothing => "Nothing to do: everything is as the document says".to_owned(),
+        Outcome::Waiting => "Nothing to do now: AWS is still at work".to_owned(),
+        Outcome::Stalled => "Nothing to do without you: see what is stalled above".to_owned(),
+        Outcome::Changes => format!("Plan: {steps}"),
+        Outcome::Unknown if all == 0 => "Not everything could be looked at: see what is unknown above".to_owned(),
+        Outcome::Unknown => format!("Plan, as far as could be looked: {steps}"),
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("writing to a String never fails");
+}

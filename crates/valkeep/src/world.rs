@@ -1,0 +1,45 @@
+//! The outside as this process has it: the clock, AWS, Valkey.
+
+use crate::cli::ScopeArgs;
+use crate::error::CommandError;
+use std::time::Duration;
+use valkeep_aws::{Aws, Options};
+use valkeep_core::ports::Clock;
+use valkeep_core::{Scope, Timestamp};
+use valkeep_valkey::InfoProbe;
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// `INFO` is answered within milliseconds; a server that cannot be reached must not hold up what is done on AWS.
+const INFO_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// AWS, with region, endpoint and credentials from the SDK's own chain. Nothing is called yet.
+pub(crate) async fn aws() -> Aws {
+    Aws::from_env(Options::default()).await
+}
+
+/// Asks Valkey for its `INFO`.
+pub(crate) fn probe() -> InfoProbe {
+    InfoProbe { timeout: INFO_TIMEOUT }
+}
+
+/// Where valkeep works and as whom.
+pub(crate) async fn scope(aws: &Aws, args: &ScopeArgs) -> Result<Scope, CommandError> {
+    let ScopeArgs {
+        installation,
+        dns_grace,
+    } = args;
+    let dns_grace_s = u32::try_from(dns_grace.as_secs())
+        .map_err(|error| CommandError::usage(error).while_("--dns-grace is too long"))?;
+    aws.scope(installation, dns_grace_s)
+        .await
+        .map_err(|failure| CommandError::from(failure).while_("cannot find out which AWS account this is"))
+}
