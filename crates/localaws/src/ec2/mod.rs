@@ -10,7 +10,7 @@ mod tagging;
 
 pub(crate) use address::Cidr;
 pub(crate) use groups::{Group, Peer, Rule, add_group, default_group};
-pub(crate) use interfaces::{Interface, NewInterface, Owner, attach, detach, task_interface};
+pub(crate) use interfaces::{AttachError, Interface, NewInterface, Owner, attach, detach, task_interface};
 pub(crate) use network::{Subnet, Vpc, add_subnet, add_vpc};
 
 use crate::error::ApiError;

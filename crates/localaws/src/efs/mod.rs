@@ -100,8 +100,32 @@ fn keep(life: &mut Life, now: Timestamp) -> bool {
 
 /// Answers one operation.
 pub(crate) fn call(state: &mut State, operation: &str, input: &Value) -> Result<Value, ApiError> {
-    let _ = (state, input);
-    Err(unknown_operation(operation))
+    match operation {
+        "CreateFileSystem" => file_systems::create(state, input),
+        "DescribeFileSystems" => file_systems::describe(state, input),
+        "UpdateFileSystem" => file_systems::update(state, input),
+        "DeleteFileSystem" => file_systems::delete(state, input),
+        "DescribeLifecycleConfiguration" => settings::describe_lifecycle(state, input),
+        "PutLifecycleConfiguration" => settings::put_lifecycle(state, input),
+        "DescribeBackupPolicy" => settings::describe_backup(state, input),
+        "PutBackupPolicy" => settings::put_backup(state, input),
+        "UpdateFileSystemProtection" => settings::update_protection(state, input),
+        "DescribeFileSystemPolicy" => policy::describe(state, input),
+        "PutFileSystemPolicy" => policy::put(state, input),
+        "DeleteFileSystemPolicy" => policy::delete(state, input),
+        "CreateMountTarget" => mount_targets::create(state, input),
+        "DescribeMountTargets" => mount_targets::describe(state, input),
+        "DeleteMountTarget" => mount_targets::delete(state, input),
+        "DescribeMountTargetSecurityGroups" => mount_targets::describe_groups(state, input),
+        "ModifyMountTargetSecurityGroups" => mount_targets::modify_groups(state, input),
+        "CreateAccessPoint" => access_points::create(state, input),
+        "DescribeAccessPoints" => access_points::describe(state, input),
+        "DeleteAccessPoint" => access_points::delete(state, input),
+        "ListTagsForResource" => tagging::list(state, input),
+        "TagResource" => tagging::tag(state, input),
+        "UntagResource" => tagging::untag(state, input),
+        _ => Err(unknown_operation(operation)),
+    }
 }
 
 /// The file system.
