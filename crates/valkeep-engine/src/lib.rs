@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The loop: documents come from stores, each is kept true by passes, and its status says how it stands.
+//!
+//! One engine polls its stores ([`valkeep_store::DocumentStore`]), runs at most one pass of a document at a time, asks
+//! its Valkey between passes and writes its status. It knows the world only through [`valkeep_core::ports`], decides
+//! nothing that `valkeep_plan` decides, and keeps no state: it may be killed at any moment.
+
+mod engine;
+mod keeper;
+mod memory;
+mod pass;
+mod queue;
+mod report;
+mod settings;
+mod snapshot;
+mod source;
+mod status_file;
+mod table;
+
+pub use engine::{Engine, Finished, Report};
+pub use queue::{Drained, QueueStats};
+pub use settings::{DOCUMENTS_MAX, Settings};
+pub use snapshot::{DocumentKey, DocumentState, Snapshot, Standing, StoreState, StoreTrouble};
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,323 @@
+//! The engine: sources, queue and probe put together, started and stopped.
+
+use crate::keeper::{Keeper, lock};
+use crate::queue::{Drained, Limits, NUDGES_MAX, Nudge, Queue, QueueStats};
+use crate::settings::Settings;
+use crate::snapshot::{DocumentKey, DocumentState, Snapshot, StoreState, StoreTrouble};
+use crate::source::Source;
+use crate::table::Table;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use valkeep_core::Scope;
+use valkeep_core::ports::{Clock, Probe, World};
+use valkeep_store::{DocumentStore, StoreUrl};
+
+/// Valkeys asked at the same time. 1,000 that do not answer for 3 s each then take 24 s, less than the time between two
+/// questions.
+const PROBES: usize = 128;
+
+/// Keeps every document of its stores true, until it is told to stop.
+pub struct Engine<W, P, C> {
+    keeper: Arc<Keeper<W, P, C>>,
+    nudged: mpsc::Receiver<Nudge<DocumentKey>>,
+    queue: watch::Sender<QueueStats>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What became of the work in flight.
+    pub drained: Drained,
+    /// Counters over the whole run.
+    pub queue: QueueStats,
+}
+
+/// How [`Engine::once`] ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Every document that is known, in the order of stores and keys.
+    pub documents: Vec<Arc<DocumentState>>,
+    /// Every store, with its trouble if it could not be listed.
+    pub stores: Vec<StoreState>,
+    /// The timeout or a stop ended it before every document was ready or stalled.
+    pub cut_short: bool,
+    /// As of a run.
+    pub report: Report,
+}
+
+impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
+    /// Nothing happens before [`Engine::run`] or [`Engine::once`].
+    pub fn new(
+        settings: Settings,
+        stores: Vec<Arc<dyn DocumentStore>>,
+        world: Arc<W>,
+        probe: Arc<P>,
+        clock: Arc<C>,
+        scope: Scope,
+    ) -> Self {
+        let (nudges, nudged) = mpsc::channel(NUDGES_MAX);
+        let snapshot = Snapshot {
+            stores: stores
+                .iter()
+                .map(|store| StoreState {
+                    url: store.url().clone(),
+                    listed_at: None,
+                    documents: 0,
+                    trouble: None,
+                })
+                .collect(),
+            ..Snapshot::default()
+        };
+        let keeper = Keeper {
+            random: Mutex::new(fastrand::Rng::with_seed(settings.seed)),
+            settings,
+            scope: Arc::new(scope),
+            stores,
+            world,
+            probe,
+            clock,
+            table: Mutex::new(Table::default()),
+            snapshot: watch::Sender::new(snapshot),
+            nudges,
+            stop: CancellationToken::new(),
+            slots: Mutex::new(HashMap::new()),
+        };
+        Self {
+            keeper: Arc::new(keeper),
+            nudged,
+            queue: watch::Sender::new(QueueStats::default()),
+        }
+    }
+
+    /// The state of everything, as it changes.
+    pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
+        self.keeper.snapshot.subscribe()
+    }
+
+    /// The queue's counters, as they change.
+    pub fn queue_stats(&self) -> watch::Receiver<QueueStats> {
+        self.queue.subscribe()
+    }
+
+    /// Keeps everything true until `shutdown`. Then nothing new starts, passes in flight end at their next round, and what
+    /// does not end within [`Settings::drain_timeout`] is cut off.
+    pub async fn run(self, shutdown: CancellationToken) -> Report {
+        let Self { keeper, nudged, queue } = self;
+        let settings = &keeper.settings;
+        let mut background = JoinSet::new();
+        // The gate opens when every store was listed once or failed to: documents of a store that answers do not wait for
+        // one that does not, and two documents that are in each other's way are seen before either is followed.
+        let gate = watch::Sender::new(false);
+        background.spawn(poll_all(Arc::clone(&keeper), gate.clone()));
+        background.spawn(probe_all(Arc::clone(&keeper)));
+        let limits = Limits {
+            concurrency: settings.concurrency.max(1),
+            backoff_base: settings.backoff_base,
+            backoff_cap: settings.backoff_cap,
+            attempt_timeout: settings.attempt_timeout,
+            drain_timeout: settings.drain_timeout,
+        };
+        let stopper = {
+            let (stop, shutdown) = (keeper.stop.clone(), shutdown.clone());
+            async move {
+                shutdown.cancelled().await;
+                stop.cancel();
+            }
+        };
+        background.spawn(stopper);
+        let jitter = {
+            let keeper = Arc::clone(&keeper);
+            move |longest: Duration| longest.mul_f64(lock(&keeper.random).f64())
+        };
+        let work = {
+            let keeper = Arc::clone(&keeper);
+            move |key| {
+                let keeper = Arc::clone(&keeper);
+                async move { keeper.run(key).await }
+            }
+        };
+        let drained = Queue::new(limits)
+            .run(nudged, gate.subscribe(), shutdown, queue.clone(), jitter, work)
+            .await;
+        background.shutdown().await;
+        Report {
+            drained,
+            queue: queue.borrow().clone(),
+        }
+    }
+
+    /// Runs until every store is listed and every document is ready or stalled, or until the timeout or `shutdown`.
+    pub async fn once(self, timeout: Option<Duration>, shutdown: CancellationToken) -> Finished {
+        let mut snapshots = self.snapshots();
+        let stop = shutdown.child_token();
+        let settled = {
+            let mut snapshots = snapshots.clone();
+            let stop = stop.clone();
+            async move {
+                let wait = async {
+                    // Fails only when the engine is gone, and then there is nothing to wait for.
+                    snapshots.wait_for(Snapshot::is_settled).await.is_ok()
+                };
+                let settled = match timeout {
+                    Some(timeout) => tokio::time::timeout(timeout, wait).await.unwrap_or(false),
+                    None => wait.await,
+                };
+                stop.cancel();
+                settled
+            }
+        };
+        let run = async {
+            let report = self.run(stop.clone()).await;
+            // Ended from outside: the wait must end, too.
+            stop.cancel();
+            report
+        };
+        let (report, settled) = tokio::join!(run, async {
+            tokio::select! {
+                biased;
+                settled = settled => settled,
+                () = shutdown.cancelled() => false,
+            }
+        });
+        let last = snapshots.borrow_and_update();
+        Finished {
+            documents: last.documents.values().cloned().collect(),
+            stores: last.stores.clone(),
+            cut_short: !settled,
+            report,
+        }
+    }
+}
+
+/// Polls every store at its own pace, so that a slow one delays no other.
+async fn poll_all<W: World, P: Probe, C: Clock>(keeper: Arc<Keeper<W, P, C>>, gate: watch::Sender<bool>) {
+    let urls: Arc<[StoreUrl]> = keeper.stores.iter().map(|store| store.url().clone()).collect();
+    let sources: Vec<Arc<Source>> = keeper
+        .stores
+        .iter()
+        .enumerate()
+        .map(|(index, store)| {
+            Arc::new(Source {
+                index,
+                store: Arc::clone(store),
+                scope: Arc::clone(&keeper.scope),
+            })
+        })
+        .collect();
+    futures_util::future::join_all(sources.iter().map(|source| poll(&keeper, source, &urls))).await;
+    gate.send_replace(true);
+    futures_util::future::join_all(sources.iter().map(|source| async {
+        let mut ticks = tokio::time::interval(keeper.settings.poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick comes at once, and that poll has been made.
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            poll(&keeper, source, &urls).await;
+        }
+    }))
+    .await;
+}
+
+/// One poll of one store.
+async fn poll<W: World, P: Probe, C: Clock>(keeper: &Arc<Keeper<W, P, C>>, source: &Arc<Source>, urls: &Arc<[StoreUrl]>) {
+    // In a task of its own: a panic is one failed poll of one store.
+    let polled = {
+        let (keeper, source) = (Arc::clone(keeper), Arc::clone(source));
+        tokio::spawn(async move { source.poll(&keeper.table).await }).await
+    };
+    let polled = match polled {
+        Ok(Ok(polled)) => Ok(polled),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(panic) => {
+            error!(store = %source.store.url(), error = %panic, "polling panicked: a bug of valkeep");
+            Err("polling it ended in a bug of valkeep; its log says more".to_owned())
+        }
+    };
+    match polled {
+        Ok(polled) => {
+            let documents = polled.present.len();
+            let changes = lock(&keeper.table).update(source.index, urls, &polled.present, polled.read);
+            for (key, name) in &changes.gone {
+                keeper.forget(key, name);
+            }
+            for key in &changes.nudge {
+                keeper.announce(key);
+            }
+            tell_store(keeper, source, Ok(documents));
+            let gone = changes.gone.into_iter().map(|(key, _)| key);
+            for key in changes.nudge.into_iter().chain(gone) {
+                // Waits while the queue is full. It ends only with the engine.
+                keeper.nudges.send(Nudge::Now(key)).await.ok();
+            }
+        }
+        Err(message) => tell_store(keeper, source, Err(message)),
+    }
+}
+
+/// Says once when a store cannot be listed, and once when it can again; everything else goes into the snapshot.
+fn tell_store<W: World, P: Probe, C: Clock>(keeper: &Keeper<W, P, C>, source: &Source, listed: Result<usize, String>) {
+    let now = keeper.clock.now();
+    keeper.snapshot.send_modify(|snapshot| {
+        let Some(state) = snapshot.stores.get_mut(source.index) else { return };
+        match listed {
+            Ok(documents) => {
+                if let Some(trouble) = state.trouble.take() {
+                    info!(store = %state.url, since = %trouble.since, documents, "the store can be listed again");
+                } else if state.listed_at.is_none() {
+                    info!(store = %state.url, documents, "store listed");
+                }
+                state.listed_at = Some(now);
+                state.documents = documents;
+            }
+            Err(message) => {
+                let since = match state.trouble.take() {
+                    Some(trouble) => trouble.since,
+                    None => {
+                        warn!(
+                            store = %state.url,
+                            message,
+                            "the store cannot be listed; everything known from it stays in force"
+                        );
+                        now
+                    }
+                };
+                state.trouble = Some(StoreTrouble { since, message });
+            }
+        }
+    });
+}
+
+/// Asks every serving Valkey, again and again.
+async fn probe_all<W: World, P: Probe, C: Clock>(keeper: Arc<Keeper<W, P, C>>) {
+    let mut ticks = tokio::time::interval(keeper.settings.probe);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let keys: Vec<DocumentKey> = lock(&keeper.slots).keys().cloned().collect();
+        let mut asked = JoinSet::new();
+        for key in keys {
+            while asked.len() >= PROBES {
+                told(asked.join_next().await);
+            }
+            let keeper = Arc::clone(&keeper);
+            asked.spawn(async move { keeper.ask(key).await });
+        }
+        while !asked.is_empty() {
+            told(asked.join_next().await);
+        }
+    }
+}
+
+/// A panic is one lost look at one Valkey.
+fn told(ended: Option<Result<(), tokio::task::JoinError>>) {
+    if let Some(Err(panic)) = ended {
+        error!(error = %panic, "asking Valkey panicked: a bug of valkeep");
+    }
+}

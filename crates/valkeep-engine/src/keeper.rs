@@ -1,0 +1,315 @@
+//! Keeps one document: a pass with its status and its next time, and the look at its Valkey between passes.
+//!
+//! Everything a run needs hangs here; who runs when is the queue's and the engine's matter.
+
+use crate::memory::Memory;
+use crate::pass::{self, Pass};
+use crate::queue::{Nudge, Verdict};
+use crate::report;
+use crate::settings::Settings;
+use crate::snapshot::{DocumentKey, DocumentState, Snapshot, Standing};
+use crate::table::{Good, Table, Validity, View, Work};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use valkeep_core::ports::{Clock, Probe, World};
+use valkeep_core::{ConditionType, Fact, HoldKind, Resource, Scope, Timestamp};
+use valkeep_document::status::Status;
+use valkeep_plan::{Assessment, assess, plan};
+use valkeep_store::DocumentStore;
+
+/// A time that has come is not worth spinning for.
+const DELAY_MIN: Duration = Duration::from_secs(1);
+/// Resyncs spread by this part of theirs, so that documents read at one time are not looked at in one burst for ever.
+const RESYNC_SPREAD: f64 = 0.1;
+/// Quiet passes after which a Valkey that does not answer is left to the probe; with the default waits, two minutes.
+const UNREACHABLE_PASSES: u32 = 8;
+/// ECS notices a task that ended within a second or two; a pass before that would see it running.
+const AFTER_LOSS: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub(crate) struct Keeper<W, P, C> {
+    pub(crate) settings: Settings,
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) stores: Vec<Arc<dyn DocumentStore>>,
+    pub(crate) world: Arc<W>,
+    pub(crate) probe: Arc<P>,
+    pub(crate) clock: Arc<C>,
+    pub(crate) table: Mutex<Table>,
+    pub(crate) snapshot: watch::Sender<Snapshot>,
+    pub(crate) nudges: mpsc::Sender<Nudge<DocumentKey>>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) random: Mutex<fastrand::Rng>,
+    /// One lock a document, held over a whole pass: the queue keeps passes of one document apart, this also keeps the
+    /// probe out, which asks without waiting ([`tokio::sync::Mutex::try_lock`]).
+    pub(crate) slots: Mutex<HashMap<DocumentKey, Arc<tokio::sync::Mutex<Memory>>>>,
+}
+
+impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
+    /// One run of one document.
+    pub(crate) async fn run(&self, key: DocumentKey) -> Verdict {
+        let Some(view) = lock(&self.table).view(&key) else {
+            lock(&self.slots).remove(&key);
+            return Verdict::Done;
+        };
+        let slot = Arc::clone(lock(&self.slots).entry(key.clone()).or_default());
+        let mut memory = slot.lock().await;
+        match &view.work {
+            Work::Converge(good) => self.converge(&key, &view, good, &mut memory).await,
+            Work::Conflict(message) => {
+                warn!(%key, document = view.name, generation = view.entry.generation, reason = message, "conflict; nothing is done");
+                self.hold(&key, &view, &mut memory).await
+            }
+            Work::Nothing => self.hold(&key, &view, &mut memory).await,
+        }
+    }
+
+    /// Nothing may be done: the status says why, and a slow look follows. What ends it nudges.
+    async fn hold(&self, key: &DocumentKey, view: &View, memory: &mut Memory) -> Verdict {
+        memory.last = None;
+        let now = self.clock.now();
+        let store = &*self.stores[key.store];
+        let name = view.status_name.as_deref();
+        let status = memory
+            .file
+            .write(store, name, |before| report::held(before, view, &self.scope.installation, now))
+            .await;
+        self.publish(key, view, status, memory);
+        Verdict::After(self.resync())
+    }
+
+    async fn converge(&self, key: &DocumentKey, view: &View, good: &Good, memory: &mut Memory) -> Verdict {
+        let store = &*self.stores[key.store];
+        if memory.converged.is_none() {
+            // A restart knows from the status alone that this generation was Ready.
+            let before = memory.file.remembered(store, view.status_name.as_deref()).await;
+            memory.converged = before
+                .filter(|status| status.is(ConditionType::Ready) && status.observed_revision == good.revision)
+                .map(|status| status.observed_generation);
+        }
+        let desired = &good.desired;
+        let pass = pass::pass(&*self.world, &*self.probe, &*self.clock, &self.stop, desired).await;
+        if let Some(info) = pass.observed.valkey.present() {
+            memory.load.saw(info);
+        }
+        self.note_drift(view, good, &pass, memory);
+        memory.count_quiet(&pass);
+        memory.last = Some((good.clone(), pass));
+        let status = self.tell(key, view, memory).await;
+        let Some((_, pass)) = &memory.last else { unreachable!("set above") };
+        if status.is(ConditionType::Ready) {
+            memory.converged = Some(desired.generation);
+        }
+        let verdict = self.next(pass, memory.quiet);
+        info!(
+            %key,
+            document = desired.document,
+            generation = desired.generation,
+            reason = status.phase,
+            done = pass.done.len(),
+            failed = pass.failures.len(),
+            holds = pass.plan.holds.len(),
+            next = ?verdict,
+            "pass"
+        );
+        verdict
+    }
+
+    /// What a pass wanted to change although this very generation had been converged: somebody else changed it.
+    fn note_drift(&self, view: &View, good: &Good, pass: &Pass, memory: &mut Memory) {
+        let drifted = memory.converged == Some(good.desired.generation);
+        if drifted && !pass.first_wanted.is_empty() {
+            warn!(
+                document = good.desired.document,
+                generation = view.entry.generation,
+                changes = pass.first_wanted.join("; "),
+                "drift: this was so before, and somebody changed it"
+            );
+            memory.drift.clone_from(&pass.first_wanted);
+        } else if pass.first_wanted.is_empty() && pass.plan.is_converged() {
+            memory.drift.clear();
+        }
+    }
+
+    /// Builds the status of the last pass and writes it if a reader could notice.
+    async fn tell(&self, key: &DocumentKey, view: &View, memory: &mut Memory) -> Arc<Status> {
+        let Memory {
+            file,
+            last,
+            drift,
+            load,
+            ..
+        } = &mut *memory;
+        let (good, pass) = last.as_ref().expect("there was a pass");
+        let now = self.clock.now();
+        let assessment = assessment(good, pass, drift, now);
+        let load_seconds = pass.observed.valkey.present().and_then(|info| load.seconds(&info.run_id));
+        let status = file
+            .write(&*self.stores[key.store], view.status_name.as_deref(), |before| {
+                report::converging(before, view, good, pass, &assessment, load_seconds, now)
+            })
+            .await;
+        self.publish(key, view, Arc::clone(&status), memory);
+        status
+    }
+
+    /// When to look again.
+    fn next(&self, pass: &Pass, quiet: u32) -> Verdict {
+        let holds = &pass.plan.holds;
+        let waiting = holds.iter().any(|hold| hold.kind == HoldKind::Waiting);
+        let silent = holds.iter().any(|hold| hold.kind == HoldKind::Unknown && hold.resource == Resource::Valkey);
+        let blind = holds.iter().any(|hold| hold.kind == HoldKind::Unknown && hold.resource != Resource::Valkey);
+        let mut delay = self.resync();
+        if waiting || (silent && quiet < UNREACHABLE_PASSES) {
+            let grown = self.settings.wait.mul_f64(1.5_f64.powi(i32::try_from(quiet.min(16)).expect("at most 16")));
+            delay = delay.min(grown.min(self.settings.wait_max));
+        }
+        if let Some(at) = pass.plan.retry_at {
+            delay = delay.min(until(self.clock.now(), at));
+        }
+        let failed = !pass.failures.is_empty() || pass.refused || blind;
+        if failed {
+            return Verdict::Retry { within: delay };
+        }
+        if !pass.plan.steps.is_empty() {
+            // Cut short, by the stop or by the bound on rounds.
+            delay = delay.min(DELAY_MIN);
+        }
+        Verdict::After(delay)
+    }
+
+    fn resync(&self) -> Duration {
+        let draw = lock(&self.random).f64();
+        self.settings.resync.mul_f64(1.0 + RESYNC_SPREAD * (2.0 * draw - 1.0))
+    }
+
+    /// The state that everyone sees. A version that is not the current one any more is still being worked on.
+    fn publish(&self, key: &DocumentKey, view: &View, status: Arc<Status>, memory: &Memory) {
+        let current = lock(&self.table).view(key);
+        let is_current = current.as_ref().is_some_and(|current| {
+            current.entry.revision == view.entry.revision
+                && std::mem::discriminant(&current.work) == std::mem::discriminant(&view.work)
+                && std::mem::discriminant(&current.validity) == std::mem::discriminant(&view.validity)
+        });
+        if current.is_none() {
+            return;
+        }
+        let state = DocumentState {
+            name: view.name.clone(),
+            store: self.stores[key.store].url().clone(),
+            key: Arc::clone(&key.key),
+            revision: view.entry.revision.clone(),
+            generation: view.entry.generation,
+            standing: if is_current { Standing::of(&status) } else { Standing::Working },
+            status,
+            unwritten: memory.file.unwritten().map(str::to_owned),
+        };
+        self.snapshot.send_modify(|snapshot| {
+            snapshot.documents.insert(key.clone(), Arc::new(state));
+        });
+    }
+
+    /// Asks the Valkey of one document, apart from its passes: no call to AWS. Skipped while a pass is under way, which
+    /// asks by itself.
+    pub(crate) async fn ask(&self, key: DocumentKey) {
+        let Some(view) = lock(&self.table).view(&key) else { return };
+        let Some(slot) = lock(&self.slots).get(&key).cloned() else { return };
+        let Ok(mut memory) = slot.try_lock() else { return };
+        let served = self.ask_server(&key, &mut memory).await;
+        let changed = matches!(view.work, Work::Converge(_)) && served;
+        if changed || memory.file.unwritten().is_some() {
+            match (&view.work, &memory.last) {
+                (Work::Converge(_), Some(_)) => {
+                    self.tell(&key, &view, &mut memory).await;
+                }
+                // The status could not be written when it was held.
+                (Work::Conflict(_) | Work::Nothing, _) => {
+                    self.hold(&key, &view, &mut memory).await;
+                }
+                (Work::Converge(_), None) => {}
+            }
+        }
+    }
+
+    /// Puts a fresh answer into the last pass. False when there is nobody to ask.
+    async fn ask_server(&self, key: &DocumentKey, memory: &mut Memory) -> bool {
+        let Some((good, pass)) = &mut memory.last else { return false };
+        if pass.refused || pass::address(&good.desired, &pass.observed).is_none() {
+            return false;
+        }
+        let fresh = pass::ask(&*self.probe, &good.desired, &pass.observed).await;
+        let stale = std::mem::replace(&mut pass.observed.valkey, fresh);
+        let nudge = match (&stale, &pass.observed.valkey) {
+            (Fact::Present(old), Fact::Present(new)) if old.run_id != new.run_id => {
+                info!(%key, document = good.desired.document, "another Valkey process answers; looking again");
+                Some(Nudge::Now(key.clone()))
+            }
+            (Fact::Present(_), Fact::Unknown(doubt)) => {
+                warn!(%key, document = good.desired.document, reason = doubt.message, "Valkey does not answer any more; looking again");
+                Some(Nudge::After(key.clone(), AFTER_LOSS))
+            }
+            _ => None,
+        };
+        if let Some(info) = pass.observed.valkey.present() {
+            memory.load.saw(info);
+        }
+        // What the new answer makes possible, like a tag with the server's version, is a pass's to do.
+        let fresh = plan(&good.desired, &pass.observed, self.clock.now());
+        let more = pass.plan.steps.is_empty() && !fresh.steps.is_empty();
+        pass.plan = fresh;
+        let nudge = nudge.or_else(|| more.then(|| Nudge::Now(key.clone())));
+        if let Some(nudge) = nudge {
+            // A full channel means that passes are under way anyway; a lost nudge costs latency only.
+            self.nudges.try_send(nudge).ok();
+        }
+        true
+    }
+
+    /// A document that was listed and not looked at yet, or that changed: whoever waits for it must not see the old end.
+    pub(crate) fn announce(&self, key: &DocumentKey) {
+        let Some(view) = lock(&self.table).view(key) else { return };
+        let before = self.snapshot.borrow().documents.get(key).cloned();
+        let status = before.as_ref().map_or_else(
+            || Arc::new(Status::new(view.status_name.as_ref().unwrap_or(&view.name))),
+            |before| Arc::clone(&before.status),
+        );
+        let state = DocumentState {
+            name: view.name.clone(),
+            store: self.stores[key.store].url().clone(),
+            key: Arc::clone(&key.key),
+            revision: view.entry.revision.clone(),
+            generation: view.entry.generation,
+            standing: Standing::Working,
+            status,
+            unwritten: before.and_then(|before| before.unwritten.clone()),
+        };
+        self.snapshot.send_modify(|snapshot| {
+            snapshot.documents.insert(key.clone(), Arc::new(state));
+        });
+    }
+
+    /// The document was removed. What it made stays: absence in a store is never a wish to delete.
+    pub(crate) fn forget(&self, key: &DocumentKey, name: &str) {
+        warn!(%key, document = name, "the document is gone; everything that it made is kept as it is and no longer looked after");
+        lock(&self.slots).remove(key);
+        self.snapshot.send_modify(|snapshot| {
+            snapshot.documents.remove(key);
+        });
+    }
+}
+
+fn assessment(good: &Good, pass: &Pass, drift: &[String], now: Timestamp) -> Assessment {
+    todo!()
+}
+
+fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).max(DELAY_MIN)
+}
+
+/// A panic while one of these was held left nothing half done: they guard single inserts and lookups.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,205 @@
+//! One pass of one document: look, then plan, check and act in rounds, until nothing is left to do now.
+//!
+//! Keeps nothing: what it needs comes in, what it found goes out, so it may be cut off at any await and the next one
+//! starts from what AWS says. It must not know stores, status or the queue.
+
+use futures_util::StreamExt;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+use valkeep_core::ports::{Clock, Probe, World};
+use valkeep_core::{
+    Desired, Doubt, DoubtKind, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, StepFailure, ValkeyInfo,
+};
+use valkeep_plan::{critic, describe_step, fold, plan};
+
+/// The longest chain of dependent steps is nine (file system, mount target or access point, policy, definition,
+/// service, start, tags); twelve leaves room and still ends.
+const ROUNDS_MAX: usize = 12;
+/// Steps at the same time within one round: one mount target per zone and a few others.
+const ACTS: usize = 8;
+/// For one question to Valkey, should a probe not keep its own bound.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What one pass found and did.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass {
+    /// As AWS answered, with the answers to this pass's own steps folded in.
+    pub(crate) observed: Observed,
+    /// The last plan of the pass: what is left, and why.
+    pub(crate) plan: Plan,
+    /// Steps that failed.
+    pub(crate) failures: Vec<StepFailure>,
+    /// Steps that were done, in words.
+    pub(crate) done: Vec<String>,
+    /// What the first plan wanted to change back: drift, if this generation had been converged before.
+    pub(crate) first_wanted: Vec<String>,
+    /// The critic refused a plan: a bug of ours.
+    pub(crate) refused: bool,
+}
+
+/// Runs one pass. `stop` ends it between two rounds.
+pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
+    world: &W,
+    probe: &P,
+    clock: &C,
+    stop: &CancellationToken,
+    desired: &Desired,
+) -> Pass {
+    let mut observed = world.observe(desired).await;
+    observed.valkey = ask(probe, desired, &observed).await;
+    let mut found = Pass {
+        plan: plan(desired, &observed, clock.now()),
+        observed,
+        failures: Vec::new(),
+        done: Vec::new(),
+        first_wanted: Vec::new(),
+        refused: false,
+    };
+    found.first_wanted = found.plan.steps.iter().filter(|step| is_repair(step)).map(words).collect();
+    // Tried in this pass already, well or badly. A failed step waits for the next pass; one that is planned again
+    // although it was done would be a loop.
+    let mut tried: HashSet<String> = HashSet::new();
+    for round in 1..=ROUNDS_MAX {
+        if let Err(objections) = critic(desired, &found.observed, &found.plan) {
+            refuse(desired, &mut found, objections.iter().map(ToString::to_string).collect());
+            break;
+        }
+        let steps: Vec<Step> = found
+            .plan
+            .steps
+            .iter()
+            .filter(|step| tried.insert(attempt(step)))
+            .cloned()
+            .collect();
+        if steps.is_empty() || stop.is_cancelled() {
+            break;
+        }
+        debug!(document = desired.document, round, steps = steps.len(), "acting");
+        act(world, desired, steps, &mut found).await;
+        found.plan = plan(desired, &found.observed, clock.now());
+    }
+    found
+}
+
+/// All steps of one round. They are independent of each other, so one that fails stops no other.
+async fn act<W: World>(world: &W, desired: &Desired, steps: Vec<Step>, found: &mut Pass) {
+    let mut results = futures_util::stream::iter(steps)
+        .map(|step| async move {
+            let result = world.act(desired, &step).await;
+            (step, result)
+        })
+        .buffer_unordered(ACTS);
+    while let Some((step, result)) = results.next().await {
+        let text = words(&step);
+        match result {
+            Ok(done) => {
+                info!(
+                    document = desired.document,
+                    generation = desired.generation,
+                    call = step.action(),
+                    reason = text,
+                    "done"
+                );
+                fold(&mut found.observed, &step, &done);
+                found.done.push(text);
+            }
+            Err(failure) => {
+                warn!(
+                    document = desired.document,
+                    generation = desired.generation,
+                    call = failure.call,
+                    code = failure.code,
+                    message = failure.message,
+                    reason = text,
+                    "failed; the next pass tries again"
+                );
+                found.failures.push(StepFailure { step, failure });
+            }
+        }
+    }
+}
+
+/// Nothing of a refused plan is done, not even what nobody objected to: the planner is wrong about something.
+fn refuse(desired: &Desired, found: &mut Pass, objections: Vec<String>) {
+    error!(
+        document = desired.document,
+        generation = desired.generation,
+        objections = objections.join("; "),
+        "the critic refused the plan: a bug of valkeep; nothing was done"
+    );
+    found.refused = true;
+    found.plan.steps.clear();
+    found.plan.holds.push(Hold {
+        resource: Resource::Document,
+        kind: HoldKind::Stalled,
+        reason: HoldReason::RefusedByCritic,
+        message: format!(
+            "valkeep's own check refused what it had planned, so nothing was done: {}",
+            objections.join("; ")
+        ),
+        hint: Some("report this as a bug of valkeep, with this status".to_owned()),
+        until: None,
+    });
+}
+
+/// `INFO` of the serving task.
+pub(crate) async fn ask<P: Probe>(probe: &P, desired: &Desired, observed: &Observed) -> Fact<ValkeyInfo> {
+    let Some(address) = address(desired, observed) else {
+        return Fact::not_looked("valkey:INFO");
+    };
+    match tokio::time::timeout(PROBE_TIMEOUT, probe.info(address)).await {
+        Ok(Ok(info)) => Fact::Present(info),
+        Ok(Err(doubt)) => Fact::Unknown(doubt),
+        Err(_) => Fact::Unknown(Doubt {
+            kind: DoubtKind::Unreachable,
+            call: "valkey:INFO".to_owned(),
+            message: format!("{address} did not answer within {} s", PROBE_TIMEOUT.as_secs()),
+        }),
+    }
+}
+
+/// Where the one task that serves can be reached.
+pub(crate) fn address(desired: &Desired, observed: &Observed) -> Option<SocketAddr> {
+    let ip = observed.serving_task()?.ip?;
+    Some(SocketAddr::new(ip, desired.task.port))
+}
+
+/// What makes a step the same attempt as another one of this pass. Times and the `from` side may differ between two
+/// plans of one pass, and do not make a failed step worth another try.
+fn attempt(step: &Step) -> String {
+    match step {
+        Step::UpdateThroughput { id, .. } => format!("throughput of {id}"),
+        Step::UpdateService {
+            name,
+            to,
+            to_definition,
+            force,
+            ..
+        } => format!("service {name} to {to_definition} {force} {to:?}"),
+        Step::Tag {
+            resource,
+            id,
+            set,
+            remove,
+        } => {
+            let keys: Vec<&String> = set.keys().collect();
+            format!("tags of {resource} {id}: {keys:?} {remove:?}")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// Whether a step puts something back that should have been so; valkeep's own book-keeping is not that.
+fn is_repair(step: &Step) -> bool {
+    !matches!(
+        step,
+        Step::Tag { .. } | Step::ClearStarting { .. } | Step::UpdateService { force: true, .. }
+    )
+}
+
+fn words(step: &Step) -> String {
+    describe_step(step).to_string()
+}

@@ -1,0 +1,113 @@
+//! What the engine publishes: the state of every store and document, for whoever only looks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use valkeep_core::{ConditionType, Timestamp};
+use valkeep_document::status::Status;
+use valkeep_store::StoreUrl;
+
+/// One object in one store. Ordered by store as given, then by key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentKey {
+    /// Index of the store, in the order in which stores were given.
+    pub store: usize,
+    /// The store's own key of the object.
+    pub key: Arc<str>,
+}
+
+impl fmt::Display for DocumentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { store, key } = self;
+        write!(f, "{store}:{key}")
+    }
+}
+
+/// Everything there is to see, now.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// In the order in which they were given.
+    pub stores: Vec<StoreState>,
+    /// Every document that is known.
+    pub documents: BTreeMap<DocumentKey, Arc<DocumentState>>,
+}
+
+impl Snapshot {
+    /// Whether every store was listed at the last try, and every document of theirs is ready or stalled.
+    pub fn is_settled(&self) -> bool {
+        self.stores
+            .iter()
+            .all(|store| store.listed_at.is_some() && store.trouble.is_none())
+            && self
+                .documents
+                .values()
+                .all(|document| document.standing != Standing::Working)
+    }
+}
+
+/// One store.
+#[derive(Debug, Clone)]
+pub struct StoreState {
+    /// Which.
+    pub url: StoreUrl,
+    /// When it was last listed.
+    pub listed_at: Option<Timestamp>,
+    /// Documents in the last listing.
+    pub documents: usize,
+    /// Why the last try to list it failed; what was known before stays in force.
+    pub trouble: Option<StoreTrouble>,
+}
+
+/// A store that cannot be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreTrouble {
+    /// Since when.
+    pub since: Timestamp,
+    /// The last error.
+    pub message: String,
+}
+
+/// One document.
+#[derive(Debug, Clone)]
+pub struct DocumentState {
+    /// `metadata.name`, or the object's stem where there is no readable name.
+    pub name: String,
+    /// Where it lies.
+    pub store: StoreUrl,
+    /// The whole key in the store.
+    pub key: Arc<str>,
+    /// Of the current version.
+    pub revision: String,
+    /// Of the current version.
+    pub generation: i64,
+    /// In one word.
+    pub standing: Standing,
+    /// As it was built last; the store has the same unless [`DocumentState::unwritten`] says why not.
+    pub status: Arc<Status>,
+    /// Why the last status could not be written.
+    pub unwritten: Option<String>,
+}
+
+/// How a document stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its current version is Ready.
+    Ready,
+    /// A person is needed.
+    Stalled,
+    /// Neither, yet.
+    Working,
+}
+
+impl Standing {
+    /// By the status's own conditions.
+    pub fn of(status: &Status) -> Self {
+        if status.is(ConditionType::Stalled) {
+            Standing::Stalled
+        } else if status.is(ConditionType::Ready) {
+            Standing::Ready
+        } else {
+            Standing::Working
+        }
+    }
+}

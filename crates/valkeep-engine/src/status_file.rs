@@ -1,0 +1,169 @@
+//! The status of one document in its store: read once, written when a reader could notice, by compare-and-swap.
+//!
+//! A store that cannot be read or written costs nothing but the status: the latest one is kept here, and the next try
+//! writes it. It must not know what a status says.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+use valkeep_document::status::Status;
+use valkeep_store::{DocumentStore, Expect, StoreError, Written};
+
+/// Somebody else writes the same status at the same time at most this often before we leave it to the next pass.
+const TRIES: usize = 3;
+/// For one call of the store.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct StatusFile {
+    name: Option<String>,
+    tag: Tag,
+    /// As stored, as far as we know.
+    stored: Option<Status>,
+    /// As built last, written or not.
+    latest: Option<Arc<Status>>,
+    /// Why the latest is not written.
+    unwritten: Option<String>,
+}
+
+#[derive(Debug, Default)]
+enum Tag {
+    /// Not read yet, or in doubt since a write failed.
+    #[default]
+    Unknown,
+    Absent,
+    Is(String),
+}
+
+impl StatusFile {
+    pub(crate) fn latest(&self) -> Option<&Arc<Status>> {
+        self.latest.as_ref()
+    }
+
+    pub(crate) fn unwritten(&self) -> Option<&str> {
+        self.unwritten.as_deref()
+    }
+
+    /// What was stored when we last looked, read now if it never was. For what only the status remembers: history and
+    /// times of transitions. None where there is none, or it cannot be had now.
+    pub(crate) async fn remembered(&mut self, store: &dyn DocumentStore, name: Option<&str>) -> Option<&Status> {
+        self.call(name);
+        if matches!(self.tag, Tag::Unknown)
+            && let Some(name) = name
+        {
+            // An error is told when writing meets it, too.
+            self.read(store, name).await.ok();
+        }
+        self.latest.as_deref().or(self.stored.as_ref())
+    }
+
+    /// Builds the status on what was there before, and writes it if a reader could notice.
+    pub(crate) async fn write(
+        &mut self,
+        store: &dyn DocumentStore,
+        name: Option<&str>,
+        build: impl Fn(Option<&Status>) -> Status,
+    ) -> Arc<Status> {
+        self.call(name);
+        let trouble = match name {
+            Some(name) => self.try_write(store, name, &build).await.err(),
+            None => {
+                self.latest = Some(Arc::new(build(self.latest.as_deref())));
+                Some("statuses of other documents have this one's name and stem; rename one of them".to_owned())
+            }
+        };
+        match (&self.unwritten, &trouble) {
+            (None, Some(message)) => warn!(
+                status = name,
+                store = %store.url(),
+                message,
+                "the status cannot be written; what it tells about goes on, and it is tried again"
+            ),
+            (Some(_), None) => info!(status = name, "the status is written again"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        self.unwritten = trouble;
+        Arc::clone(self.latest.as_ref().expect("both ways above set it"))
+    }
+
+    async fn try_write(
+        &mut self,
+        store: &dyn DocumentStore,
+        name: &str,
+        build: &impl Fn(Option<&Status>) -> Status,
+    ) -> Result<(), String> {
+        for _ in 0..TRIES {
+            let read = if matches!(self.tag, Tag::Unknown) { self.read(store, name).await } else { Ok(()) };
+            // Ours knows more than the stored one, which may have been shortened; the stored one outlives us.
+            let status = build(self.latest.as_deref().or(self.stored.as_ref()));
+            self.latest = Some(Arc::new(status.clone()));
+            read.map_err(|error| error.to_string())?;
+            if self.stored.as_ref().is_some_and(|stored| !status.noticeable_difference(stored)) {
+                return Ok(());
+            }
+            let expect = match &self.tag {
+                Tag::Is(tag) => Expect::Tag(tag.clone()),
+                Tag::Absent | Tag::Unknown => Expect::Absent,
+            };
+            let body = status.clone().shorten(store.status_limit());
+            match bounded(store, "write", store.write_status(name, &body, &expect)).await {
+                Ok(Written::Yes(tag)) => {
+                    self.tag = Tag::Is(tag);
+                    self.stored = Some(status);
+                    return Ok(());
+                }
+                Ok(Written::Conflict) => self.tag = Tag::Unknown,
+                Err(error) => {
+                    // It may have been written all the same.
+                    self.tag = Tag::Unknown;
+                    return Err(error.to_string());
+                }
+            }
+        }
+        Err(format!(
+            "somebody else wrote it {TRIES} times meanwhile; is another valkeep looking after the same documents?"
+        ))
+    }
+
+    async fn read(&mut self, store: &dyn DocumentStore, name: &str) -> Result<(), StoreError> {
+        match bounded(store, "read", store.read_status(name)).await? {
+            Some(stored) => {
+                // What is not a status is written over; nobody else has a place there.
+                self.stored = Status::from_json(&stored.body);
+                self.tag = Tag::Is(stored.tag);
+            }
+            None => {
+                self.stored = None;
+                self.tag = Tag::Absent;
+            }
+        }
+        Ok(())
+    }
+
+    /// Under another name it is another object.
+    fn call(&mut self, name: Option<&str>) {
+        if self.name.as_deref() != name {
+            *self = Self {
+                name: name.map(str::to_owned),
+                latest: self.latest.take(),
+                ..Self::default()
+            };
+        }
+    }
+}
+
+async fn bounded<T>(
+    store: &dyn DocumentStore,
+    call: &str,
+    work: impl Future<Output = Result<T, StoreError>> + Send,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(CALL_TIMEOUT, work).await.unwrap_or_else(|_| {
+        Err(StoreError::Failed {
+            call: format!("{call} status"),
+            what: store.url().to_string(),
+            message: format!("no answer within {} s", CALL_TIMEOUT.as_secs()),
+        })
+    })
+}
