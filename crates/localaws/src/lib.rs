@@ -150,6 +150,18 @@ impl LocalAws {
         }
     }
 
+    /// Puts an object into a bucket, which is made if it is not there.
+    pub fn put_object(&self, bucket: &str, key: &str, body: impl Into<Bytes>) {
+        let mut state = self.state();
+        s3::ensure_bucket(&mut state, bucket);
+        s3::put(&mut state, bucket, key, body.into()).expect("the bucket is there");
+    }
+
+    /// The bytes of an object.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<Bytes> {
+        s3::content_of(&self.state(), bucket, key)
+    }
+
     fn perform(&self, request: &Request) -> Result<Reply, ApiError> {
         let input = match &request.input {
             wire::Input::S3(call) => {
