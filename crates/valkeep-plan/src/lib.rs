@@ -1,1 +1,35 @@
-//! Placeholder.
+//! Decides. Never looks, never touches.
+//!
+//! `plan` is a pure function of what a document means, what was observed and the time; `critic` checks its answer
+//! with code of its own; `fold` and `forecast` follow a plan through; `assess` says it in conditions. No runtime, no
+//! SDK, no clock and no randomness: none of them stands in this crate's manifest.
+
+mod access_point;
+pub mod assess;
+
+mod data_safety;
+mod describe;
+mod draft;
+mod file_system;
+mod fold;
+mod forecast;
+mod log_group;
+mod mount_targets;
+mod network;
+mod plan;
+pub mod policy;
+mod render;
+mod role;
+mod service;
+mod storage;
+mod task_definition;
+mod versions;
+
+pub use assess::{Assessment, Context, assess, explain_task, hold_for};
+
+pub use describe::{StepText, describe_step};
+pub use fold::{fold, imagine};
+pub use forecast::{Forecast, forecast};
+pub use plan::plan;
+pub use render::{LOCK_SCRIPT, render, service_settings};
+pub use task_definition::wanted_definition;

@@ -1,0 +1,82 @@
+//! Turns a failed step into a hold with a next step.
+
+use crate::describe_step;
+use crate::draft::later;
+use valkeep_core::{FailureKind, Hold, HoldKind, HoldReason, StepFailure, Timestamp};
+
+/// When a throughput change that EFS refused is tried again: AWS does not say when the 24 hours began.
+const COOLDOWN_LOOK_S: i64 = 60 * 60;
+
+/// A failed step as a hold. The next pass tries again in any case; a stalled one slowly.
+pub fn hold_for(failed: &StepFailure, now: Timestamp) -> Hold {
+    let StepFailure { step, failure } = failed;
+    let text = describe_step(step);
+    let call = &failure.call;
+    let again = "nothing: valkeep tries again".to_owned();
+    let (kind, reason, hint, until) = match failure.kind {
+        FailureKind::AccessDenied => (
+            HoldKind::Stalled,
+            HoldReason::AccessDenied,
+            format!("allow {call} to the role that valkeep runs as; just after a change IAM needs a minute"),
+            None,
+        ),
+        FailureKind::Throttled => (HoldKind::Waiting, HoldReason::Throttled, again, None),
+        FailureKind::ServerError => (HoldKind::Waiting, HoldReason::ServerError, again, None),
+        FailureKind::NoAnswer => (
+            HoldKind::Waiting,
+            HoldReason::Unreachable,
+            "valkeep looks whether it was done and tries again; if it stays so, check route and DNS to the endpoint"
+                .to_owned(),
+            None,
+        ),
+        FailureKind::NotNow => (HoldKind::Waiting, HoldReason::Creating, again, None),
+        FailureKind::NotFound => (
+            HoldKind::Waiting,
+            HoldReason::NotFound,
+            "check the name or id in the document; what was just made AWS may show later, and valkeep tries again"
+                .to_owned(),
+            None,
+        ),
+        FailureKind::NotOurs => (
+            HoldKind::Stalled,
+            HoldReason::NotOurs,
+            "rename or remove what has the name; taking over comes later".to_owned(),
+            None,
+        ),
+        FailureKind::Rejected => (
+            HoldKind::Stalled,
+            HoldReason::Rejected,
+            "correct the document as AWS's message says".to_owned(),
+            None,
+        ),
+        FailureKind::LimitExceeded => (
+            HoldKind::Stalled,
+            HoldReason::LimitExceeded,
+            "ask AWS for a higher quota, or remove what is not needed".to_owned(),
+            None,
+        ),
+        FailureKind::Cooldown => (
+            HoldKind::Waiting,
+            HoldReason::ThroughputCooldown,
+            "nothing: EFS allows one such change in 24 hours, and valkeep tries again each hour".to_owned(),
+            Some(later(now, COOLDOWN_LOOK_S)),
+        ),
+        FailureKind::Other => (
+            HoldKind::Waiting,
+            HoldReason::CallFailed,
+            "see AWS's message; valkeep tries again".to_owned(),
+            None,
+        ),
+    };
+    Hold {
+        resource: step.resource(),
+        kind,
+        reason,
+        message: format!(
+            "could not {} {} {}: {call}: {}: {}",
+            text.verb, text.resource, text.id, failure.code, failure.message
+        ),
+        hint: Some(hint),
+        until,
+    }
+}

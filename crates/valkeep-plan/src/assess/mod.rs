@@ -1,0 +1,403 @@
+//! Says in conditions what a pass found and did. Looks at nothing and decides nothing about what is done.
+
+mod failures;
+mod persistence;
+pub mod stopped_task;
+
+pub use failures::hold_for;
+pub use stopped_task::{Explanation, explain as explain_task};
+
+use crate::describe_step;
+use valkeep_core::desired::Persistence;
+use valkeep_core::observed::Rollout;
+use valkeep_core::{
+    Condition, ConditionStatus, ConditionType, Desired, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step,
+    StepFailure, Timestamp,
+};
+
+/// What the loop knows and this pass's observation does not tell.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// When this is said.
+    pub now: Timestamp,
+    /// The server process before the one that runs now, as it was last seen.
+    pub previous: Option<PreviousServer>,
+    /// Steps of this pass that repaired what somebody else had changed: the document had been converged in this
+    /// generation before.
+    pub drift: Vec<Step>,
+}
+
+/// A server process that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousServer {
+    /// Its `run_id`.
+    pub run_id: String,
+    /// Keys when it was last seen.
+    pub keys: u64,
+}
+
+/// A document's state in words and conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assessment {
+    /// One sentence.
+    pub phase: String,
+    /// Every condition, in the order in which they are written. `last_transition_time` is now; who keeps the status
+    /// keeps the older time where the status did not change.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition before it is dated.
+struct Verdict {
+    status: ConditionStatus,
+    reason: String,
+    message: String,
+}
+
+impl Verdict {
+    fn new(status: ConditionStatus, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// What each condition is about.
+const PARTS: &[(ConditionType, &[Resource])] = &[
+    (ConditionType::DocumentValid, &[Resource::Document]),
+    (
+        ConditionType::NetworkReady,
+        &[Resource::Network, Resource::SecurityGroup],
+    ),
+    (ConditionType::FileSystemReady, &[Resource::FileSystem]),
+    (ConditionType::MountTargetsReady, &[Resource::MountTarget]),
+    (ConditionType::AccessPointReady, &[Resource::AccessPoint]),
+    (ConditionType::PermissionsReady, &[Resource::Role, Resource::RolePolicy]),
+    (
+        ConditionType::TaskDefinitionReady,
+        &[Resource::TaskDefinition, Resource::LogGroup],
+    ),
+    (
+        ConditionType::ServiceStable,
+        &[Resource::Cluster, Resource::Service, Resource::Task, Resource::Valkey],
+    ),
+];
+
+/// Says how a document stands. `plan` is the pass's last plan: its steps are those that were not done.
+pub fn assess(
+    desired: &Desired,
+    observed: &Observed,
+    plan: &Plan,
+    failures: &[StepFailure],
+    context: &Context,
+) -> Assessment {
+    let mut holds = plan.holds.clone();
+    holds.extend(failures.iter().map(|failure| hold_for(failure, context.now)));
+    let mut parts: Vec<(ConditionType, Verdict)> = PARTS
+        .iter()
+        .map(|(type_, resources)| (*type_, part(desired, observed, plan, &holds, *type_, resources)))
+        .collect();
+    parts.push((
+        ConditionType::PersistenceHealthy,
+        persistence::healthy(desired, observed, context.now),
+    ));
+    let ready = ready(&parts);
+    let loading = observed.valkey.present().is_some_and(|info| info.loading);
+    let reconciling = reconciling(plan, &holds, loading);
+    let stalled = stalled(&holds);
+    let phase = phase(desired, observed, plan, &holds, &ready);
+    let mut verdicts = vec![
+        (ConditionType::Ready, ready),
+        (ConditionType::Reconciling, reconciling),
+        (ConditionType::Stalled, stalled),
+    ];
+    verdicts.extend(parts);
+    verdicts.push((
+        ConditionType::WarmStart,
+        persistence::warm_start(desired, observed, context.previous.as_ref()),
+    ));
+    verdicts.push((ConditionType::DriftDetected, drift(&context.drift)));
+    Assessment {
+        phase,
+        conditions: verdicts
+            .into_iter()
+            .map(|(type_, verdict)| Condition {
+                type_,
+                status: verdict.status,
+                reason: verdict.reason,
+                message: verdict.message,
+                last_transition_time: Timestamp::from_second(context.now.as_second())
+                    .expect("a timestamp's own seconds are within its range"),
+                observed_generation: desired.generation,
+            })
+            .collect(),
+    }
+}
+
+fn part(
+    desired: &Desired,
+    observed: &Observed,
+    plan: &Plan,
+    holds: &[Hold],
+    type_: ConditionType,
+    resources: &[Resource],
+) -> Verdict {
+    let about: Vec<&Hold> = holds.iter().filter(|hold| resources.contains(&hold.resource)).collect();
+    let worst = about
+        .iter()
+        .filter(|hold| hold.kind != HoldKind::Notice)
+        // Of two that are equally bad, the one that is not only waiting for another.
+        .max_by_key(|hold| (hold.kind, hold.reason != HoldReason::Dependency));
+    if let Some(worst) = worst {
+        let status = if worst.kind == HoldKind::Unknown {
+            ConditionStatus::Unknown
+        } else {
+            ConditionStatus::False
+        };
+        let same: Vec<&Hold> = about
+            .iter()
+            .copied()
+            .filter(|hold| hold.kind == worst.kind && hold.reason == worst.reason)
+            .collect();
+        return Verdict::new(status, worst.reason.to_string(), messages(&same));
+    }
+    let steps: Vec<String> = plan
+        .steps
+        .iter()
+        .filter(|step| resources.contains(&step.resource()))
+        .map(step_words)
+        .collect();
+    if !steps.is_empty() {
+        return Verdict::new(
+            ConditionStatus::False,
+            "Changing",
+            format!("to do: {}", bounded(&steps)),
+        );
+    }
+    if let Some(hibernated) = about.iter().find(|hold| hold.reason == HoldReason::Hibernated) {
+        return Verdict::new(
+            ConditionStatus::False,
+            HoldReason::Hibernated.to_string(),
+            messages(&[hibernated]),
+        );
+    }
+    if type_ == ConditionType::ServiceStable && !runs_as_meant(observed) {
+        return Verdict::new(
+            ConditionStatus::False,
+            "NotRunning",
+            "the service does not run its one task yet",
+        );
+    }
+    let (reason, message) = good(desired, observed, type_);
+    let notices: Vec<&Hold> = about.into_iter().filter(|hold| hold.kind == HoldKind::Notice).collect();
+    let message = if notices.is_empty() {
+        message
+    } else {
+        format!("{message}; note: {}", messages(&notices))
+    };
+    Verdict::new(ConditionStatus::True, reason, message)
+}
+
+/// By the deployment's own state, never by the text of an event.
+fn runs_as_meant(observed: &Observed) -> bool {
+    observed.service.present().is_some_and(|service| {
+        service.desired == 1
+            && service.running == 1
+            && service.deployments.iter().any(|deployment| {
+                deployment.primary
+                    && deployment.rollout == Rollout::Completed
+                    && deployment.task_definition == service.task_definition
+            })
+    })
+}
+
+fn good(desired: &Desired, observed: &Observed, type_: ConditionType) -> (&'static str, String) {
+    let storage = matches!(
+        type_,
+        ConditionType::FileSystemReady | ConditionType::MountTargetsReady | ConditionType::AccessPointReady
+    );
+    if storage && desired.persistence == Persistence::Disabled {
+        return (
+            "PersistenceDisabled",
+            "kept as it is and not looked after: persistence is disabled".to_owned(),
+        );
+    }
+    let id = match type_ {
+        ConditionType::DocumentValid => return ("Valid", "the document is valid".to_owned()),
+        ConditionType::NetworkReady => observed.security_group.present().map(|found| found.id.to_string()),
+        ConditionType::FileSystemReady => observed.file_system.present().map(|found| found.id.to_string()),
+        ConditionType::MountTargetsReady => observed
+            .mount_targets
+            .present()
+            .map(|found| format!("{} mount target(s)", found.len())),
+        ConditionType::AccessPointReady => observed.access_point.present().map(|found| found.id.to_string()),
+        ConditionType::PermissionsReady => observed.role.present().map(|found| found.arn.clone()),
+        ConditionType::TaskDefinitionReady => observed.running_definition.present().map(|found| found.arn.clone()),
+        ConditionType::ServiceStable => {
+            let primary = observed
+                .service
+                .present()
+                .and_then(|service| service.deployments.iter().find(|deployment| deployment.primary));
+            return (
+                "Stable",
+                primary.map_or_else(
+                    || "one task runs".to_owned(),
+                    |deployment| format!("one task runs, deployment {}", deployment.id),
+                ),
+            );
+        }
+        _ => None,
+    };
+    (
+        "AsDesired",
+        id.map_or_else(
+            || "as the document says".to_owned(),
+            |id| format!("{id} is as the document says"),
+        ),
+    )
+}
+
+fn ready(parts: &[(ConditionType, Verdict)]) -> Verdict {
+    let worst = parts
+        .iter()
+        .find(|(_, verdict)| verdict.status == ConditionStatus::False)
+        .or_else(|| {
+            parts
+                .iter()
+                .find(|(_, verdict)| verdict.status == ConditionStatus::Unknown)
+        });
+    // A part that only waits for another says less than the other.
+    let telling = parts.iter().find(|(_, verdict)| {
+        worst.is_some_and(|(_, worst)| worst.status == verdict.status)
+            && verdict.reason != HoldReason::Dependency.to_string()
+    });
+    match telling.or(worst) {
+        Some((type_, verdict)) => Verdict::new(
+            verdict.status,
+            verdict.reason.clone(),
+            format!("{type_:?}: {}", verdict.message),
+        ),
+        None => Verdict::new(
+            ConditionStatus::True,
+            "AsDesired",
+            "everything is as the document says, and the data is served",
+        ),
+    }
+}
+
+fn reconciling(plan: &Plan, holds: &[Hold], loading: bool) -> Verdict {
+    if let Some(step) = plan.steps.first() {
+        return Verdict::new(ConditionStatus::True, "Changing", step_words(step));
+    }
+    let moving = |hold: &&Hold| matches!(hold.kind, HoldKind::Waiting | HoldKind::Unknown);
+    let telling = holds
+        .iter()
+        .filter(moving)
+        .find(|hold| hold.reason != HoldReason::Dependency)
+        // What only waits for something stalled does not move.
+        .or_else(|| holds.iter().find(moving).filter(|_| !holds.iter().any(is_stalled)));
+    match telling {
+        Some(hold) => Verdict::new(ConditionStatus::True, hold.reason.to_string(), messages(&[hold])),
+        None if loading => Verdict::new(ConditionStatus::True, "Loading", "the server loads its dump"),
+        None => Verdict::new(
+            ConditionStatus::False,
+            "AtRest",
+            "nothing is being changed or waited for",
+        ),
+    }
+}
+
+fn is_stalled(hold: &Hold) -> bool {
+    hold.kind == HoldKind::Stalled
+}
+
+fn stalled(holds: &[Hold]) -> Verdict {
+    let stalled: Vec<&Hold> = holds.iter().filter(|hold| is_stalled(hold)).collect();
+    match stalled.first() {
+        Some(first) => Verdict::new(ConditionStatus::True, first.reason.to_string(), messages(&stalled)),
+        None => Verdict::new(ConditionStatus::False, "NotStalled", "nothing needs a person"),
+    }
+}
+
+fn drift(steps: &[Step]) -> Verdict {
+    if steps.is_empty() {
+        return Verdict::new(
+            ConditionStatus::False,
+            "NoDrift",
+            "nothing was changed by somebody else",
+        );
+    }
+    let words: Vec<String> = steps.iter().map(step_words).collect();
+    Verdict::new(
+        ConditionStatus::True,
+        "Repaired",
+        format!(
+            "something differed from the document and was not its own change: {}",
+            bounded(&words)
+        ),
+    )
+}
+
+fn phase(desired: &Desired, observed: &Observed, plan: &Plan, holds: &[Hold], ready: &Verdict) -> String {
+    if let Some(hold) = holds.iter().find(|hold| is_stalled(hold)) {
+        return format!("Stalled: {}", hold.message);
+    }
+    let telling = |kind: HoldKind| {
+        holds
+            .iter()
+            .find(|hold| hold.kind == kind && hold.reason != HoldReason::Dependency)
+    };
+    if let Some(hold) = telling(HoldKind::Waiting) {
+        return format!("Waiting: {}", hold.message);
+    }
+    if let Some(hold) = telling(HoldKind::Unknown) {
+        return format!("Unknown: {}", hold.message);
+    }
+    if let Some(step) = plan.steps.first() {
+        return format!("Changing: {}", step_words(step));
+    }
+    if let Some(hold) = holds.iter().find(|hold| hold.reason == HoldReason::Hibernated) {
+        return format!("Hibernated: {}", hold.message);
+    }
+    match (ready.status, observed.valkey.present()) {
+        (ConditionStatus::True, Some(info)) => {
+            format!(
+                "Ready: {} serves {} keys of {}",
+                info.product(),
+                info.keys,
+                desired.document
+            )
+        }
+        (ConditionStatus::True, None) => "Ready".to_owned(),
+        (ConditionStatus::False, _) => format!("Not ready: {}", ready.message),
+        (ConditionStatus::Unknown, _) => format!("Unknown: {}", ready.message),
+    }
+}
+
+fn step_words(step: &Step) -> String {
+    let text = describe_step(step);
+    format!("{} {} {}", text.verb, text.resource, text.id)
+}
+
+/// At most this many items in one message; the rest is counted.
+const ITEMS_MOST: usize = 4;
+
+fn bounded(items: &[String]) -> String {
+    let shown = items.iter().take(ITEMS_MOST).cloned().collect::<Vec<_>>().join("; ");
+    match items.len().saturating_sub(ITEMS_MOST) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
+fn messages(holds: &[&Hold]) -> String {
+    let texts: Vec<String> = holds
+        .iter()
+        .map(|hold| match &hold.hint {
+            Some(hint) => format!("{} (hint: {hint})", hold.message),
+            None => hold.message.clone(),
+        })
+        .collect();
+    bounded(&texts)
+}

@@ -1,0 +1,175 @@
+//! Judges from what the server says whether the data is as safe as the document promises, and whether the last start
+//! was warm.
+
+use super::{PreviousServer, Verdict};
+use crate::data_safety::Ended;
+use crate::draft::list;
+use valkeep_core::ConditionStatus::{False, True, Unknown};
+use valkeep_core::{Desired, DoubtKind, Fact, Observed, Timestamp, ValkeyInfo};
+
+/// `PersistenceHealthy`.
+pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) -> Verdict {
+    let info = match &observed.valkey {
+        Fact::Present(info) => info,
+        Fact::Absent => return not_running(observed),
+        Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotLooked => return not_running(observed),
+        Fact::Unknown(doubt) => {
+            let address = observed
+                .serving_task()
+                .and_then(|task| task.ip)
+                .map_or_else(|| "the task".to_owned(), |ip| format!("{ip}:{}", desired.task.port));
+            let message = format!(
+                "cannot reach Valkey at {address}: {} (hint: allow TCP {} from valkeep's own security group or address to {})",
+                doubt.message,
+                desired.task.port,
+                list(&desired.network.task_groups)
+            );
+            return Verdict::new(Unknown, "Unreachable", message);
+        }
+    };
+    if info.loading {
+        let percent = info
+            .loading_percent
+            .map(|percent| format!(", {percent} %"))
+            .unwrap_or_default();
+        return Verdict::new(Unknown, "Loading", format!("the server loads its dump{percent}"));
+    }
+    if !desired.saves() {
+        return Verdict::new(True, "SnapshotsOff", unsaved(observed, info, now));
+    }
+    saving(desired, info, now)
+}
+
+fn not_running(observed: &Observed) -> Verdict {
+    match observed.serving_task() {
+        Some(_) => Verdict::new(Unknown, "NotAsked", "the server has not been asked yet"),
+        None => Verdict::new(Unknown, "NotRunning", "no server runs that could be asked"),
+    }
+}
+
+fn unsaved(observed: &Observed, info: &ValkeyInfo, now: Timestamp) -> String {
+    let dump = match observed.access_point.present().map(Ended::of) {
+        Some(Ended::At(at)) => format!(
+            "; a dump on the directory is from before {at}, {} ago, unless one was written by hand",
+            age(at, now)
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "snapshots are off, as the document says: a restart loses {} keys{dump}",
+        info.keys
+    )
+}
+
+fn saving(desired: &Desired, info: &ValkeyInfo, now: Timestamp) -> Verdict {
+    if !info.last_save_ok {
+        return Verdict::new(
+            False,
+            "SaveFailing",
+            format!(
+                "the last snapshot failed; {} changes are not saved (hint: see the container's log; the usual causes \
+                 are a directory that cannot be written and too little memory for the fork)",
+                info.changes_since_save
+            ),
+        );
+    }
+    let waited_s = now.as_second() - info.last_save.as_second();
+    let overdue =
+        desired.snapshots().and_then(|snapshots| {
+            snapshots.save.0.iter().find(|rule| {
+                info.changes_since_save >= u64::from(rule.changes) && waited_s > 2 * i64::from(rule.seconds)
+            })
+        });
+    if let Some(rule) = overdue.filter(|_| !info.saving) {
+        return Verdict::new(
+            False,
+            "SaveOverdue",
+            format!(
+                "no snapshot for {waited_s} s with {} changes, although one is due after {} s and {} change(s) \
+                 (hint: compare CONFIG GET save with the document)",
+                info.changes_since_save, rule.seconds, rule.changes
+            ),
+        );
+    }
+    if let Some(took_s) = info
+        .last_save_duration_s
+        .filter(|took_s| *took_s >= u64::from(desired.task.stop_timeout_s))
+    {
+        return Verdict::new(
+            False,
+            "StopBudgetTooSmall",
+            format!(
+                "the last snapshot took {took_s} s and ECS kills after {} s, so the final save would not end (hint: raise \
+                 spec.rollout.stopTimeoutSeconds, or elastic throughput for the file system)",
+                desired.task.stop_timeout_s
+            ),
+        );
+    }
+    // Before its first save the server gives its start as the time of the last one.
+    let last = if info.saves_started == 0 {
+        "no snapshot since the start".to_owned()
+    } else {
+        format!("last snapshot {}", info.last_save)
+    };
+    Verdict::new(
+        True,
+        "Saving",
+        format!(
+            "{last}; {} changes since, which a kill would lose",
+            info.changes_since_save
+        ),
+    )
+}
+
+/// `WarmStart`.
+pub(super) fn warm_start(desired: &Desired, observed: &Observed, previous: Option<&PreviousServer>) -> Verdict {
+    let Some(info) = observed.valkey.present() else {
+        return Verdict::new(Unknown, "NotAsked", "the server has not answered yet");
+    };
+    if info.loading {
+        return Verdict::new(Unknown, "Loading", "the server loads its dump");
+    }
+    let loaded = info.keys_loaded;
+    match previous.filter(|previous| previous.run_id != info.run_id) {
+        // Expired keys were in the dump and are rightly gone.
+        Some(previous) if loaded.saturating_add(info.keys_expired_at_load) >= previous.keys => Verdict::new(
+            True,
+            "Warm",
+            format!("{loaded} keys were loaded; the server before had {}", previous.keys),
+        ),
+        Some(previous) if loaded == 0 => Verdict::new(
+            False,
+            "Cold",
+            format!(
+                "nothing was loaded; the server before had {} keys{}",
+                previous.keys,
+                if desired.saves() { "" } else { ", and snapshots are off" }
+            ),
+        ),
+        Some(previous) => Verdict::new(
+            False,
+            "LoadedLess",
+            format!(
+                "{loaded} keys were loaded; the server before had {} when last seen: the rest was newer than its last \
+                 snapshot, expired or removed",
+                previous.keys
+            ),
+        ),
+        None if loaded > 0 => Verdict::new(True, "Warm", format!("{loaded} keys were loaded")),
+        None => Verdict::new(
+            Unknown,
+            "FirstStart",
+            "nothing was loaded, and no earlier server is known",
+        ),
+    }
+}
+
+fn age(from: Timestamp, to: Timestamp) -> String {
+    let seconds = (to.as_second() - from.as_second()).max(0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

@@ -1,0 +1,364 @@
+//! Decides whether a definition may replace the running one without losing or hiding data, and keeps the marks that
+//! this needs. Knows the running definition only by its words.
+
+use crate::draft::{Input, hold};
+use crate::render::ENV_SAVES;
+use crate::versions::Product;
+use valkeep_core::desired::{Snapshots, StaleDump};
+use valkeep_core::identity::{TAG_DATA_FILE, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
+use valkeep_core::observed::{AccessPoint, Rollout};
+use valkeep_core::{Fact, Hold, HoldKind, HoldReason, Resource, Tags, TaskDefinition, Timestamp};
+
+/// What the running definition does with data.
+#[derive(Clone, Copy)]
+pub(crate) struct Running<'a> {
+    definition: &'a TaskDefinition,
+}
+
+impl<'a> Running<'a> {
+    /// The running definition, where there is one of valkeep's form.
+    pub(crate) fn of(input: Input<'a>) -> Option<Self> {
+        let definition = input.observed.running_definition.present()?.definition.as_ref()?;
+        Some(Self { definition })
+    }
+
+    fn word_after(self, flag: &str) -> Option<&'a str> {
+        let mut words = self.definition.container.command.iter();
+        words.find(|word| *word == flag)?;
+        words.next().map(String::as_str)
+    }
+
+    /// Whether it has a directory that outlives it.
+    pub(crate) fn mounts(self) -> bool {
+        self.definition.volume.is_some()
+    }
+
+    /// Whether snapshots reach that directory. Without the flag Valkey has save points of its own.
+    pub(crate) fn snapshots(self) -> bool {
+        self.mounts() && self.word_after("--save") != Some("")
+    }
+
+    fn file_name(self) -> Option<&'a str> {
+        self.mounts()
+            .then(|| self.word_after("--dbfilename").unwrap_or("dump.rdb"))
+    }
+
+    fn append_only(self) -> bool {
+        self.mounts() && self.word_after("--appendonly") == Some("yes")
+    }
+
+    /// Whether each of its starts marks what lies in the directory as old by itself.
+    fn marks_by_itself(self) -> bool {
+        self.definition.container.environment.get(ENV_SAVES).map(String::as_str) == Some("no")
+    }
+}
+
+/// The mark on the access point since when no snapshots are written.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Ended<'a> {
+    Not,
+    At(Timestamp),
+    /// Somebody changed the tag to something that is no time.
+    Unreadable(&'a str),
+}
+
+impl<'a> Ended<'a> {
+    pub(crate) fn of(access_point: &'a AccessPoint) -> Self {
+        match access_point.tags.get(TAG_SNAPSHOTS_ENDED) {
+            None => Ended::Not,
+            Some(text) => text.parse().map_or(Ended::Unreadable(text), Ended::At),
+        }
+    }
+
+    fn time(self) -> Option<Timestamp> {
+        match self {
+            Ended::At(at) => Some(at),
+            Ended::Not | Ended::Unreadable(_) => None,
+        }
+    }
+}
+
+/// Before which time a dump is set aside at start. Stable as long as mark and document stay, so that it never rolls a
+/// service by itself.
+pub(crate) fn stale_before(snapshots: &Snapshots, access_point: &AccessPoint) -> Option<Timestamp> {
+    match snapshots.stale_dump {
+        StaleDump::SetAside => Ended::of(access_point).time(),
+        StaleDump::Load => None,
+    }
+}
+
+/// Why the definition may not be changed now; empty when it may.
+pub(crate) fn blocks(input: Input, access_point: &AccessPoint) -> Vec<Hold> {
+    let Some(snapshots) = input.desired.snapshots() else {
+        return Vec::new(); // Nothing is mounted, so nothing there can be harmed.
+    };
+    let running = Running::of(input);
+    [
+        other_file(input, snapshots, access_point, running),
+        older_image(input, access_point),
+        append_only(running),
+        stale_dump(input, access_point, running),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Whether the mark that snapshots end must be there before the definition changes, and is not yet.
+pub(crate) fn lacks_end_mark(input: Input) -> bool {
+    if input.desired.saves() || input.observed.service.is_absent() {
+        return false;
+    }
+    // A definition that is not of our form may well save.
+    if !Running::of(input).is_none_or(Running::snapshots) {
+        return false;
+    }
+    match &input.observed.access_point {
+        Fact::Present(found) => input.owns(&found.tags) && Ended::of(found) == Ended::Not,
+        Fact::Absent => false,
+        Fact::Unknown(_) => !input.observed.file_system.is_absent(),
+    }
+}
+
+/// The marks that the access point should carry and does not: what to set, and what to take away.
+pub(crate) fn marks(input: Input, access_point: &AccessPoint) -> (Tags, Vec<String>) {
+    let mut set = Tags::new();
+    let mut remove = Vec::new();
+    if let Some(name) = data_file_mark(input, access_point) {
+        set.insert(TAG_DATA_FILE.to_owned(), name);
+    }
+    if let Some(product) = written_by_mark(input, access_point) {
+        set.insert(TAG_WRITTEN_BY.to_owned(), product);
+    }
+    match ended_mark(input, access_point) {
+        Some(EndedMark::Set(at)) => {
+            set.insert(TAG_SNAPSHOTS_ENDED.to_owned(), at.to_string());
+        }
+        Some(EndedMark::Remove) => remove.push(TAG_SNAPSHOTS_ENDED.to_owned()),
+        None => {}
+    }
+    (set, remove)
+}
+
+/// The marks of an access point that is about to be made.
+pub(crate) fn first_marks(input: Input, snapshots: &Snapshots) -> Tags {
+    let mut tags = Tags::from([(TAG_DATA_FILE.to_owned(), snapshots.filename.clone())]);
+    if !input.desired.saves() {
+        tags.insert(TAG_SNAPSHOTS_ENDED.to_owned(), whole_seconds(input.now).to_string());
+    }
+    tags
+}
+
+fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
+    let snapshots = input.desired.snapshots()?;
+    if access_point.tags.contains_key(TAG_DATA_FILE) {
+        return None;
+    }
+    // Without the mark the running definition knows best.
+    match (
+        &input.observed.running_definition,
+        Running::of(input).and_then(Running::file_name),
+    ) {
+        (Fact::Present(_), Some(name)) => Some(name.to_owned()),
+        (Fact::Present(_) | Fact::Absent, None) => Some(snapshots.filename.clone()),
+        _ => None,
+    }
+}
+
+fn written_by_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
+    let info = input.observed.valkey.present()?;
+    let writes = Running::of(input).is_some_and(Running::mounts) && !info.loading;
+    let product = info.product();
+    (writes && access_point.tags.get(TAG_WRITTEN_BY) != Some(&product)).then_some(product)
+}
+
+enum EndedMark {
+    Set(Timestamp),
+    Remove,
+}
+
+fn ended_mark(input: Input, access_point: &AccessPoint) -> Option<EndedMark> {
+    let ended = match Ended::of(access_point) {
+        Ended::Not => {
+            return (!input.desired.saves()).then(|| EndedMark::Set(whole_seconds(input.now)));
+        }
+        Ended::Unreadable(_) => return None,
+        Ended::At(at) => at,
+    };
+    let running = Running::of(input)?;
+    if running.snapshots() {
+        let keep = input.desired.snapshots().is_none_or(|snapshots| {
+            // Under SetAside the time stands in the definition, so it stays as it is.
+            snapshots.save.is_off() || snapshots.stale_dump == StaleDump::SetAside
+        });
+        return (!keep && saved_since(input, ended)).then_some(EndedMark::Remove);
+    }
+    // The mark was set before the last saving server had its final save. Once that server is gone for good, the mark
+    // moves up to the start of the one that saves nothing, or the final save would look newer than what is live.
+    if !at_rest(input) {
+        return None;
+    }
+    let newer = if running.mounts() {
+        let info = input.observed.valkey.present()?;
+        // Before its first save a server gives its start as the time of the last one.
+        (info.saves_started == 0 && !running.marks_by_itself()).then_some(info.last_save)?
+    } else {
+        let started = input.observed.serving_task()?.started_at?;
+        (started > ended).then_some(whole_seconds(input.now))?
+    };
+    (newer > ended).then_some(EndedMark::Set(newer))
+}
+
+/// Exactly one task, of the definition that the service runs, and no other that has not ended.
+fn at_rest(input: Input) -> bool {
+    let (Some(service), Some(tasks), Some(serving)) = (
+        input.observed.service.present(),
+        input.observed.tasks.present(),
+        input.observed.serving_task(),
+    ) else {
+        return false;
+    };
+    serving.task_definition == service.task_definition
+        && tasks.iter().filter(|task| !task.is_stopped()).count() == 1
+        && service
+            .deployments
+            .iter()
+            .any(|deployment| deployment.primary && deployment.rollout == Rollout::Completed)
+}
+
+/// Whether the running server has written a good snapshot since.
+fn saved_since(input: Input, since: Timestamp) -> bool {
+    input
+        .observed
+        .valkey
+        .present()
+        .is_some_and(|info| !info.loading && info.saves_started > 0 && info.last_save_ok && info.last_save > since)
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).expect("a timestamp's own seconds are within its range")
+}
+
+fn blocked(reason: HoldReason, message: String, hint: String) -> Hold {
+    Hold {
+        hint: Some(hint),
+        ..hold(Resource::TaskDefinition, HoldKind::Stalled, reason, message)
+    }
+}
+
+fn other_file(
+    input: Input,
+    snapshots: &Snapshots,
+    access_point: &AccessPoint,
+    running: Option<Running>,
+) -> Option<Hold> {
+    let used = access_point
+        .tags
+        .get(TAG_DATA_FILE)
+        .map(String::as_str)
+        .or_else(|| running.and_then(Running::file_name))?;
+    (used != snapshots.filename).then(|| {
+        blocked(
+            HoldReason::WouldHideData,
+            format!(
+                "the data of {} is in {used}, and the document says {}: the server would start without its data",
+                input.desired.identity.service, snapshots.filename
+            ),
+            format!(
+                "set spec.persistence.snapshots.filename back to {used}; renaming the file comes with a later version"
+            ),
+        )
+    })
+}
+
+fn older_image(input: Input, access_point: &AccessPoint) -> Option<Hold> {
+    let written_by = access_point.tags.get(TAG_WRITTEN_BY)?;
+    let image = &input.desired.task.image;
+    // What tells no version (a digest, `unstable`) is let through: a server that cannot read a dump exits at start
+    // and never changes the file.
+    let (writer, reader) = (Product::parse(written_by)?, Product::of_image(image)?);
+    (!reader.reads(writer)).then(|| {
+        blocked(
+            HoldReason::ImageTooOld,
+            format!("the image {image} cannot read the files that {written_by} has written"),
+            format!("use an image of {written_by} or newer; going back by export comes with a later version"),
+        )
+    })
+}
+
+fn append_only(running: Option<Running>) -> Option<Hold> {
+    running?.append_only().then(|| {
+        blocked(
+            HoldReason::AppendOnlyByRestart,
+            "the running server keeps its data in an append-only file, which a restart without it would not load"
+                .to_owned(),
+            "write a snapshot (BGSAVE) and run CONFIG SET appendonly no on it, then start it without --appendonly; append-only comes with a later version".to_owned(),
+        )
+    })
+}
+
+fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<Running>) -> Option<Hold> {
+    let snapshots = input.desired.snapshots()?;
+    let ended = Ended::of(access_point);
+    if let (Ended::Unreadable(text), StaleDump::SetAside) = (ended, snapshots.stale_dump) {
+        return Some(blocked(
+            HoldReason::StaleDump,
+            format!(
+                "the tag {TAG_SNAPSHOTS_ENDED} of {} is no time: {text}",
+                access_point.id
+            ),
+            "set it to the time since when no snapshots are written, like 2026-01-31T12:00:00Z".to_owned(),
+        ));
+    }
+    let running = running?;
+    if running.snapshots() || !input.desired.saves() || !live_data(input) {
+        return None;
+    }
+    let saved = ended.time().unwrap_or(Timestamp::MIN);
+    let self_saved = running.mounts()
+        && saved_since(input, saved)
+        && input
+            .observed
+            .valkey
+            .present()
+            .is_some_and(|info| info.changes_since_save == 0);
+    if self_saved || input.desired.load_stale_dump || snapshots.stale_dump == StaleDump::SetAside {
+        return None;
+    }
+    let age = match ended {
+        Ended::At(at) => format!("the dump on {} is from before {at}", access_point.id),
+        Ended::Not | Ended::Unreadable(_) => format!("the dump on {} may be older or missing", access_point.id),
+    };
+    let by_hand = if running.mounts() {
+        "run BGSAVE on the server (best: the dump then is the live data, and valkeep goes on by itself once nothing \
+         changes after it), or "
+    } else {
+        ""
+    };
+    Some(blocked(
+        HoldReason::StaleDump,
+        format!(
+            "the running server holds data that it does not save, and {age}: a restart would replace the newer by the older"
+        ),
+        format!(
+            "{by_hand}set spec.persistence.staleDump: SetAside to start empty and keep the old dump under another name, \
+             or the annotation valkeep.dev/load-stale-dump: {} to load the old dump",
+            input.desired.document
+        ),
+    ))
+}
+
+/// Whether a server may hold data that is nowhere else. Not knowing counts as yes.
+fn live_data(input: Input) -> bool {
+    let runs = match (&input.observed.service, &input.observed.tasks) {
+        (Fact::Absent, _) => false,
+        (_, Fact::Present(tasks)) => tasks.iter().any(|task| !task.is_stopped()),
+        (Fact::Present(service), _) => service.desired > 0 || service.running > 0,
+        (Fact::Unknown(_), _) => true,
+    };
+    runs && input
+        .observed
+        .valkey
+        .present()
+        .is_none_or(|info| info.keys > 0 || info.loading)
+}

@@ -1,0 +1,193 @@
+//! The plan while it is being made, and the wording of holds. Decides nothing by itself.
+
+use jiff::SignedDuration;
+use valkeep_core::ids::SubnetId;
+use valkeep_core::{
+    Desired, Doubt, DoubtKind, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, Timestamp,
+};
+
+/// What the planner reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) desired: &'a Desired,
+    pub(crate) observed: &'a Observed,
+    pub(crate) now: Timestamp,
+}
+
+/// How soon a wait without a known end is looked at again: EFS and ECS states last seconds to minutes, and one look
+/// is about a dozen reads.
+const LOOK_AGAIN_S: i64 = 5;
+
+/// Steps and holds, gathered.
+#[derive(Default)]
+pub(crate) struct Draft {
+    steps: Vec<Step>,
+    holds: Vec<Hold>,
+}
+
+impl Draft {
+    pub(crate) fn step(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    pub(crate) fn hold(&mut self, hold: Hold) {
+        if !self.holds.contains(&hold) {
+            self.holds.push(hold);
+        }
+    }
+
+    pub(crate) fn waiting(&mut self, resource: Resource, reason: HoldReason, message: impl Into<String>) {
+        self.hold(hold(resource, HoldKind::Waiting, reason, message));
+    }
+
+    pub(crate) fn waiting_until(
+        &mut self,
+        resource: Resource,
+        reason: HoldReason,
+        message: impl Into<String>,
+        until: Timestamp,
+    ) {
+        let mut held = hold(resource, HoldKind::Waiting, reason, message);
+        held.until = Some(until);
+        self.hold(held);
+    }
+
+    pub(crate) fn stalled(
+        &mut self,
+        resource: Resource,
+        reason: HoldReason,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let mut held = hold(resource, HoldKind::Stalled, reason, message);
+        held.hint = Some(hint.into());
+        self.hold(held);
+    }
+
+    pub(crate) fn notice(&mut self, resource: Resource, reason: HoldReason, message: impl Into<String>) {
+        self.hold(hold(resource, HoldKind::Notice, reason, message));
+    }
+
+    pub(crate) fn notice_with_hint(
+        &mut self,
+        resource: Resource,
+        reason: HoldReason,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let mut held = hold(resource, HoldKind::Notice, reason, message);
+        held.hint = Some(hint.into());
+        self.hold(held);
+    }
+
+    /// A hold for an unknown fact; `what` is like `the file system`.
+    pub(crate) fn doubt(&mut self, resource: Resource, what: &str, doubt: &Doubt) {
+        self.hold(doubt_hold(resource, what, doubt));
+    }
+
+    /// The finished plan.
+    pub(crate) fn finish(self, now: Timestamp) -> Plan {
+        let Self { steps, holds } = self;
+        let retry_at = holds
+            .iter()
+            .filter_map(|hold| match (hold.until, hold.kind, hold.reason) {
+                (Some(until), _, _) => Some(until),
+                // What it waits for has a hold of its own, with its own end.
+                (None, HoldKind::Waiting, HoldReason::Dependency) => None,
+                (None, HoldKind::Waiting, _) => Some(later(now, LOOK_AGAIN_S)),
+                (None, _, _) => None,
+            })
+            .min();
+        Plan { steps, holds, retry_at }
+    }
+}
+
+/// `from` and some seconds, kept within what a timestamp can hold.
+pub(crate) fn later(from: Timestamp, seconds: i64) -> Timestamp {
+    from.saturating_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// A hold without hint and end.
+pub(crate) fn hold(resource: Resource, kind: HoldKind, reason: HoldReason, message: impl Into<String>) -> Hold {
+    Hold {
+        resource,
+        kind,
+        reason,
+        message: message.into(),
+        hint: None,
+        until: None,
+    }
+}
+
+/// An unknown fact in words.
+pub(crate) fn doubt_hold(resource: Resource, what: &str, doubt: &Doubt) -> Hold {
+    let Doubt { kind, call, message } = doubt;
+    let (reason, hint) = match kind {
+        DoubtKind::AccessDenied => (
+            HoldReason::AccessDenied,
+            format!("allow {call} to the role that valkeep runs as"),
+        ),
+        DoubtKind::Throttled => (HoldReason::Throttled, "nothing: valkeep looks again".to_owned()),
+        DoubtKind::Unreachable => (
+            HoldReason::Unreachable,
+            "check that valkeep reaches the endpoint of this service: route, VPC endpoint, DNS".to_owned(),
+        ),
+        DoubtKind::ServerError => (HoldReason::ServerError, "nothing: valkeep looks again".to_owned()),
+        DoubtKind::NotLooked => (HoldReason::Dependency, "nothing: valkeep looks again".to_owned()),
+        DoubtKind::Other => (HoldReason::CallFailed, format!("see what {call} answered")),
+    };
+    Hold {
+        resource,
+        kind: HoldKind::Unknown,
+        reason,
+        message: format!("cannot tell the state of {what}: {call}: {message}"),
+        hint: Some(hint),
+        until: None,
+    }
+}
+
+/// `a, b and c`.
+pub(crate) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    match items.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+impl<'a> Input<'a> {
+    /// Whether tags say that this document's identity made the resource.
+    pub(crate) fn owns(self, tags: &valkeep_core::Tags) -> bool {
+        self.desired.identity.owns(tags)
+    }
+
+    /// Tags that the document wants on what is ours and that are missing or differ.
+    pub(crate) fn missing_tags(self, tags: &valkeep_core::Tags) -> valkeep_core::Tags {
+        self.desired
+            .tags
+            .iter()
+            .filter(|(key, value)| tags.get(*key) != Some(*value))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Subnets that are there and in the document's VPC, in the document's order.
+    pub(crate) fn subnets(self) -> Vec<&'a valkeep_core::observed::Subnet> {
+        match &self.observed.subnets {
+            Fact::Present(subnets) => subnets
+                .found
+                .iter()
+                .filter(|subnet| subnet.vpc == self.desired.network.vpc)
+                .collect(),
+            Fact::Absent | Fact::Unknown(_) => Vec::new(),
+        }
+    }
+
+    /// Whether every desired subnet is there and in the VPC.
+    pub(crate) fn all_subnets_found(self) -> bool {
+        let found: Vec<&SubnetId> = self.subnets().into_iter().map(|subnet| &subnet.id).collect();
+        self.desired.network.subnets.iter().all(|id| found.contains(&id))
+    }
+}

@@ -1,0 +1,390 @@
+//! Folds what a step did into what was observed, so that the same pass can plan on. Never looks: what an answer does
+//! not tell becomes unknown and waits for the next look.
+
+use valkeep_core::identity::{TAG_POLICY, TAG_STARTING, TAG_THROUGHPUT_CHANGED};
+use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, NetworkInterfaceId, SecurityGroupId};
+use valkeep_core::observed::{
+    AccessPoint, Deployment, FileSystem, IngressRule, LifeCycle, LogGroup, MountTarget, ObservedDefinition, Rollout,
+    SecurityGroup, Service, ServiceSettings, ServiceStatus,
+};
+use valkeep_core::{Done, Fact, Observed, Resource, Step, Tags, Timestamp};
+
+/// Folds AWS's answer to a step into what was observed.
+pub fn fold(observed: &mut Observed, step: &Step, done: &Done) {
+    match step {
+        Step::CreateSecurityGroup { tags, .. } => {
+            observed.security_group = match done {
+                Done::SecurityGroup(id) => Fact::Present(SecurityGroup {
+                    id: id.clone(),
+                    tags: tags.clone(),
+                    ingress: Vec::new(),
+                }),
+                _ => Fact::not_looked("ec2:DescribeSecurityGroups"),
+            };
+        }
+        Step::AuthorizeIngress {
+            source, description, ..
+        } => {
+            if let Some(group) = observed.security_group.present_mut() {
+                group.ingress.push(nfs_rule(source, description));
+            }
+        }
+        Step::RevokeIngress {
+            source, description, ..
+        } => {
+            if let Some(group) = observed.security_group.present_mut() {
+                let gone = nfs_rule(source, description);
+                group.ingress.retain(|rule| *rule != gone);
+            }
+        }
+        Step::CreateFileSystem { .. }
+        | Step::UpdateThroughput { .. }
+        | Step::PutLifecycle { .. }
+        | Step::PutBackups { .. }
+        | Step::PutFileSystemPolicy { .. }
+        | Step::DeleteFileSystemPolicy { .. } => file_system(observed, step, done),
+        Step::CreateMountTarget { .. } | Step::SetMountTargetGroups { .. } => mount_target(observed, step, done),
+        Step::CreateAccessPoint { .. } => {
+            observed.access_point = match done {
+                Done::AccessPoint(made) => Fact::Present(AccessPoint::clone(made)),
+                _ => Fact::not_looked("elasticfilesystem:DescribeAccessPoints"),
+            };
+        }
+        Step::PutRolePolicy { to, .. } => observed.role_policy = Fact::Present(to.clone()),
+        Step::CreateLogGroup {
+            name,
+            retention_days,
+            tags,
+        } => {
+            observed.log_group = Fact::Present(match done {
+                Done::LogGroup(made) => made.clone(),
+                _ => LogGroup {
+                    name: name.clone(),
+                    retention_days: Some(*retention_days),
+                    tags: tags.clone(),
+                },
+            });
+        }
+        Step::PutRetention { to, .. } => {
+            if let Some(group) = observed.log_group.present_mut() {
+                group.retention_days = Some(*to);
+            }
+        }
+        Step::RegisterTaskDefinition { definition, tags } => {
+            let Done::TaskDefinition(arn) = done else { return };
+            let made = ObservedDefinition {
+                arn: arn.clone(),
+                active: true,
+                tags: tags.clone(),
+                definition: Some((**definition).clone()),
+            };
+            match observed.family.present_mut() {
+                Some(family) => family.insert(0, made),
+                None => observed.family = Fact::Present(vec![made]),
+            }
+        }
+        Step::CreateService { .. }
+        | Step::UpdateService { .. }
+        | Step::StartService { .. }
+        | Step::SetDesired { .. }
+        | Step::ClearStarting { .. } => service(observed, step, done),
+        Step::Tag {
+            resource, set, remove, ..
+        } => tag(observed, *resource, set, remove),
+    }
+}
+
+/// What AWS would answer, with `(known after …)` where it decides. Everything is there and usable at once.
+pub fn imagine(step: &Step) -> Done {
+    match step {
+        Step::CreateSecurityGroup { .. } => Done::SecurityGroup(SecurityGroupId::known_after("CreateSecurityGroup")),
+        Step::CreateFileSystem {
+            encrypted,
+            kms_key,
+            performance,
+            throughput,
+            tags,
+            ..
+        } => Done::FileSystem(Box::new(FileSystem {
+            id: FileSystemId::known_after("CreateFileSystem"),
+            arn: "(known after CreateFileSystem)".to_owned(),
+            state: LifeCycle::Available,
+            encrypted: *encrypted,
+            kms_key: kms_key.clone(),
+            performance: *performance,
+            throughput: *throughput,
+            tags: tags.clone(),
+            desired_kms_key: kms_key.clone(),
+        })),
+        Step::CreateMountTarget {
+            subnet,
+            zone_id,
+            groups,
+            ..
+        } => Done::MountTarget(Box::new(MountTarget {
+            id: MountTargetId::known_after("CreateMountTarget"),
+            subnet: subnet.clone(),
+            zone_id: zone_id.clone(),
+            state: LifeCycle::Available,
+            ip: None,
+            interface: Some(NetworkInterfaceId::known_after("CreateMountTarget")),
+            groups: Fact::Present(groups.clone()),
+            attached_at: Some(Timestamp::UNIX_EPOCH),
+        })),
+        Step::CreateAccessPoint {
+            file_system,
+            path,
+            uid,
+            gid,
+            permissions,
+            tags,
+            ..
+        } => Done::AccessPoint(Box::new(AccessPoint {
+            id: AccessPointId::known_after("CreateAccessPoint"),
+            arn: "(known after CreateAccessPoint)".to_owned(),
+            file_system: file_system.clone(),
+            state: LifeCycle::Available,
+            path: path.clone(),
+            uid: Some(*uid),
+            gid: Some(*gid),
+            permissions: Some(permissions.clone()),
+            owner_uid: Some(*uid),
+            owner_gid: Some(*gid),
+            tags: tags.clone(),
+        })),
+        Step::RegisterTaskDefinition { .. } => Done::TaskDefinition("(known after RegisterTaskDefinition)".to_owned()),
+        Step::CreateService {
+            task_definition,
+            settings,
+            tags,
+            ..
+        } => Done::Service(Box::new(Service {
+            arn: "(known after CreateService)".to_owned(),
+            status: ServiceStatus::Active,
+            task_definition: task_definition.clone(),
+            desired: 0,
+            running: 0,
+            pending: 0,
+            tags: tags.clone(),
+            settings: settings.clone(),
+            deployments: vec![deployment(task_definition, Rollout::Completed)],
+            events: Vec::new(),
+        })),
+        Step::CreateLogGroup {
+            name,
+            retention_days,
+            tags,
+        } => Done::LogGroup(LogGroup {
+            name: name.clone(),
+            retention_days: Some(*retention_days),
+            tags: tags.clone(),
+        }),
+        Step::AuthorizeIngress { .. }
+        | Step::RevokeIngress { .. }
+        | Step::UpdateThroughput { .. }
+        | Step::PutLifecycle { .. }
+        | Step::PutBackups { .. }
+        | Step::PutFileSystemPolicy { .. }
+        | Step::DeleteFileSystemPolicy { .. }
+        | Step::SetMountTargetGroups { .. }
+        | Step::PutRolePolicy { .. }
+        | Step::PutRetention { .. }
+        | Step::UpdateService { .. }
+        | Step::StartService { .. }
+        | Step::SetDesired { .. }
+        | Step::ClearStarting { .. }
+        | Step::Tag { .. } => Done::Changed,
+    }
+}
+
+fn nfs_rule(source: &SecurityGroupId, description: &str) -> IngressRule {
+    IngressRule {
+        protocol: "tcp".to_owned(),
+        from_port: Some(2049),
+        to_port: Some(2049),
+        source: source.to_string(),
+        description: Some(description.to_owned()),
+    }
+}
+
+fn deployment(task_definition: &str, rollout: Rollout) -> Deployment {
+    Deployment {
+        id: "(new)".to_owned(),
+        primary: true,
+        task_definition: task_definition.to_owned(),
+        rollout,
+        reason: None,
+        failed_tasks: 0,
+        running: 0,
+        updated_at: None,
+        created_at: None,
+    }
+}
+
+fn file_system(observed: &mut Observed, step: &Step, done: &Done) {
+    if let Step::CreateFileSystem { backups, .. } = step {
+        let Done::FileSystem(made) = done else {
+            observed.file_system = Fact::not_looked("elasticfilesystem:DescribeFileSystems");
+            return;
+        };
+        // A new one has nothing yet; one that was found under the token instead waits for the next look.
+        let new = made.state == LifeCycle::Creating || !made.id.is_known();
+        observed.file_system = Fact::Present((**made).clone());
+        if new {
+            observed.lifecycle = Fact::Present(None);
+            observed.backups = Fact::Present(*backups);
+            observed.file_system_policy = Fact::Absent;
+            observed.mount_targets = Fact::Present(Vec::new());
+            observed.access_point = Fact::Absent;
+        }
+        return;
+    }
+    match step {
+        Step::PutLifecycle { to, .. } => observed.lifecycle = Fact::Present(to.clone()),
+        Step::PutBackups { to, .. } => observed.backups = Fact::Present(*to),
+        Step::PutFileSystemPolicy { to, .. } => observed.file_system_policy = Fact::Present(to.clone()),
+        Step::DeleteFileSystemPolicy { .. } => observed.file_system_policy = Fact::Absent,
+        _ => {}
+    }
+    let Some(found) = observed.file_system.present_mut() else {
+        return;
+    };
+    match step {
+        Step::UpdateThroughput { to, changed_at, .. } => {
+            found.throughput = *to;
+            if let Some(at) = changed_at {
+                found.tags.insert(TAG_THROUGHPUT_CHANGED.to_owned(), at.to_string());
+            }
+        }
+        Step::PutFileSystemPolicy { .. } => {
+            found.tags.insert(TAG_POLICY.to_owned(), "managed".to_owned());
+        }
+        Step::DeleteFileSystemPolicy { .. } => {
+            found.tags.remove(TAG_POLICY);
+        }
+        _ => {}
+    }
+    if let Done::Pending(state) = done {
+        found.state = *state;
+    }
+}
+
+fn mount_target(observed: &mut Observed, step: &Step, done: &Done) {
+    match (step, done, observed.mount_targets.present_mut()) {
+        (Step::CreateMountTarget { .. }, Done::MountTarget(made), Some(targets)) => {
+            // Two calls for one zone may answer with the same target.
+            targets.retain(|target| !made.id.is_known() || target.id != made.id);
+            targets.push(MountTarget::clone(made));
+        }
+        (Step::CreateMountTarget { .. }, _, _) => {
+            observed.mount_targets = Fact::not_looked("elasticfilesystem:DescribeMountTargets");
+        }
+        (Step::SetMountTargetGroups { id, to, .. }, _, Some(targets)) => {
+            for target in targets.iter_mut().filter(|target| target.id == *id) {
+                target.groups = Fact::Present(to.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+fn service(observed: &mut Observed, step: &Step, done: &Done) {
+    if let Step::CreateService { .. } = step {
+        match done {
+            Done::Service(made) => {
+                observed.cluster = Fact::Present(());
+                observed.running_definition = definition(observed, &made.task_definition);
+                observed.service = Fact::Present(Service::clone(made));
+                observed.tasks = Fact::Present(Vec::new());
+            }
+            _ => observed.service = Fact::not_looked("ecs:DescribeServices"),
+        }
+        return;
+    }
+    if let Step::UpdateService {
+        from_definition,
+        to_definition,
+        ..
+    } = step
+        && from_definition != to_definition
+    {
+        observed.running_definition = definition(observed, to_definition);
+    }
+    let Some(found) = observed.service.present_mut() else {
+        return;
+    };
+    match step {
+        Step::UpdateService {
+            from,
+            to,
+            from_definition,
+            to_definition,
+            force,
+            ..
+        } => {
+            if *force || from_definition != to_definition || starts_a_deployment(from, to) {
+                for older in &mut found.deployments {
+                    older.primary = false;
+                }
+                found
+                    .deployments
+                    .insert(0, deployment(to_definition, Rollout::InProgress));
+            }
+            found.settings = (**to).clone();
+            found.task_definition.clone_from(to_definition);
+        }
+        Step::StartService { .. } => {
+            found.desired = 1;
+            found.tags.remove(TAG_STARTING);
+            for primary in found.deployments.iter_mut().filter(|deployment| deployment.primary) {
+                primary.rollout = Rollout::InProgress;
+            }
+        }
+        Step::SetDesired { to, .. } => found.desired = *to,
+        Step::ClearStarting { .. } => {
+            found.tags.remove(TAG_STARTING);
+        }
+        _ => {}
+    }
+}
+
+fn starts_a_deployment(from: &ServiceSettings, to: &ServiceSettings) -> bool {
+    (&from.subnets, &from.groups, from.assign_public_ip, &from.registry_arn)
+        != (&to.subnets, &to.groups, to.assign_public_ip, &to.registry_arn)
+}
+
+fn definition(observed: &Observed, arn: &str) -> Fact<ObservedDefinition> {
+    observed
+        .family
+        .present()
+        .and_then(|family| family.iter().find(|found| found.arn == arn))
+        .map_or_else(
+            || Fact::not_looked("ecs:DescribeTaskDefinition"),
+            |found| Fact::Present(found.clone()),
+        )
+}
+
+fn tag(observed: &mut Observed, resource: Resource, set: &Tags, remove: &[String]) {
+    let tags = match resource {
+        Resource::SecurityGroup => observed.security_group.present_mut().map(|found| &mut found.tags),
+        Resource::FileSystem => observed.file_system.present_mut().map(|found| &mut found.tags),
+        Resource::AccessPoint => observed.access_point.present_mut().map(|found| &mut found.tags),
+        Resource::LogGroup => observed.log_group.present_mut().map(|found| &mut found.tags),
+        Resource::Service => observed.service.present_mut().map(|found| &mut found.tags),
+        Resource::TaskDefinition => observed.running_definition.present_mut().map(|found| &mut found.tags),
+        Resource::Document
+        | Resource::Network
+        | Resource::MountTarget
+        | Resource::Role
+        | Resource::RolePolicy
+        | Resource::Cluster
+        | Resource::Task
+        | Resource::Valkey => None,
+    };
+    if let Some(tags) = tags {
+        tags.extend(set.clone());
+        for key in remove {
+            tags.remove(key);
+        }
+    }
+}

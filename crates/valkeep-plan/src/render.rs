@@ -1,0 +1,213 @@
+//! Renders: what a document means as a task definition and as service settings. Decides nothing and knows no
+//! observation.
+
+use std::collections::BTreeMap;
+use valkeep_core::desired::{Persistence, Snapshots, StaleDump};
+use valkeep_core::ids::{AccessPointId, FileSystemId};
+use valkeep_core::observed::ServiceSettings;
+use valkeep_core::task_definition::{Container, EfsVolume, HealthCheck, TaskDefinition};
+use valkeep_core::{Desired, Timestamp};
+
+/// `$0` of the lock script; what it logs starts with it.
+pub(crate) const LOCK_NAME: &str = "valkeep-lock";
+
+/// Takes the directory's lock and then becomes the server. `$1` is the directory, the rest is the server's command.
+///
+/// - POSIX words only, and of `flock` only `-n`: busybox's has no `-w`.
+/// - The descriptor stays open across `exec`, so the lock lives as long as the server and the shell's PID 1 becomes
+///   the server's.
+/// - `flock -n` is asked once a second instead of blocking, because PID 1 gets no default action for SIGTERM: the
+///   trap answers within a second, and kills the `sleep` that would otherwise be left over. `9>&-` keeps that `sleep`
+///   from holding the lock's descriptor.
+/// - It waits without bound. Giving up would only make ECS start it again, and count a failed task.
+/// - 74 (`EX_IOERR`): the directory cannot be written. 69 (`EX_UNAVAILABLE`): the image has no `flock`, where asking
+///   on would look like waiting for ever. 143: stopped while waiting.
+/// - A dump is set aside, under the lock, when it was written before `VALKEEP_SET_ASIDE_BEFORE` (seconds since 1970)
+///   or before the last start of a server that saves nothing; the latter is the modification time of
+///   `.valkeep.unsaved`, written by the file server's clock as the dump's is. Nothing is ever removed: neither a dump,
+///   nor the lock file (a second file of its name would be a second lock).
+pub const LOCK_SCRIPT: &str = r#"d=$1; shift
+l=$d/.valkeep.lock
+say() { echo "valkeep-lock: $*" >&2; }
+command -v flock >/dev/null || { say "this image has no flock"; exit 69; }
+( : >>"$l" ) 2>/dev/null || { say "cannot write $l"; exit 74; }
+exec 9>>"$l"
+s=
+trap 'say "stopped before the server started"; [ -z "$s" ] || kill "$s" 2>/dev/null; exit 143' TERM INT
+i=0
+until flock -n 9; do
+  [ $((i % 60)) -ne 0 ] || say "waiting for $d, which another server holds ($i s)"
+  i=$((i + 1))
+  sleep 1 9>&- &
+  s=$!
+  wait "$s"
+  s=
+done
+[ "$i" -eq 0 ] || say "took over $d after $i s"
+if [ -n "$VALKEEP_DUMP" ]; then
+  f=$d/$VALKEEP_DUMP
+  m=$d/.valkeep.unsaved
+  old=
+  if [ -f "$f" ]; then
+    t=$(stat -c %Y "$f") || { say "cannot read the time of $f"; exit 74; }
+    [ "$t" -ge "${VALKEEP_SET_ASIDE_BEFORE:-0}" ] || old=1
+    if [ -f "$m" ] && [ "$(stat -c %Y "$m")" -ge "$t" ]; then old=1; fi
+    if [ -n "$old" ]; then
+      a=$f.set-aside-$t
+      while [ -e "$a" ]; do a=$a+; done
+      mv "$f" "$a" || { say "cannot rename $f"; exit 74; }
+      say "set aside an old dump as $a"
+    fi
+  fi
+  if [ "$VALKEEP_SAVES" = no ]; then touch "$m" || { say "cannot write $m"; exit 74; }; fi
+fi
+exec "$@""#;
+
+/// The name of the dump, only where old ones are set aside.
+pub(crate) const ENV_DUMP: &str = "VALKEEP_DUMP";
+/// `no` where this server writes no snapshots.
+pub(crate) const ENV_SAVES: &str = "VALKEEP_SAVES";
+/// Seconds since 1970; older dumps are set aside.
+pub(crate) const ENV_BEFORE: &str = "VALKEEP_SET_ASIDE_BEFORE";
+
+/// The task definition that a document means.
+///
+/// `volume` must be given when persistence is mounted. `stale_before` sets older dumps aside before the server starts.
+pub fn render(
+    desired: &Desired,
+    role_arn: &str,
+    volume: Option<(FileSystemId, AccessPointId)>,
+    stale_before: Option<Timestamp>,
+) -> TaskDefinition {
+    let task = &desired.task;
+    let mount = match (&desired.persistence, volume) {
+        (Persistence::Mounted(snapshots), Some(volume)) => Some((snapshots, volume)),
+        (Persistence::Mounted(_) | Persistence::Disabled, _) => None,
+    };
+    let (entry_point, command) = match &mount {
+        Some((snapshots, _)) => (
+            ["/bin/sh", "-c", LOCK_SCRIPT, LOCK_NAME].map(str::to_owned).to_vec(),
+            [snapshots.mount_path.clone(), "valkey-server".to_owned()]
+                .into_iter()
+                .chain(mounted_flags(snapshots))
+                .chain(common_flags(desired))
+                .collect(),
+        ),
+        // Not through the image's own entry point: that one appends VALKEY_EXTRA_FLAGS behind ours.
+        None => (
+            vec!["valkey-server".to_owned()],
+            ["--save".to_owned(), String::new()]
+                .into_iter()
+                .chain(common_flags(desired))
+                .collect(),
+        ),
+    };
+    TaskDefinition {
+        family: desired.names.family.clone(),
+        task_role_arn: role_arn.to_owned(),
+        execution_role_arn: task.execution_role_arn.clone(),
+        cpu: task.cpu,
+        memory_mib: task.memory_mib,
+        launch_type: task.launch_type,
+        container: Container {
+            name: task.container.clone(),
+            image: task.image.clone(),
+            entry_point,
+            command,
+            // The image's entry point would start as root and chown the directory, which an access point refuses.
+            user: Some(format!("{}:{}", desired.access_point.uid, desired.access_point.gid)),
+            port: task.port,
+            environment: mount
+                .as_ref()
+                .map(|(snapshots, _)| stale_environment(snapshots, stale_before))
+                .unwrap_or_default(),
+            mount_path: mount.as_ref().map(|(snapshots, _)| snapshots.mount_path.clone()),
+            log_group: desired.log_group.name.clone(),
+            log_region: desired.identity.region.clone(),
+            stop_timeout_s: task.stop_timeout_s,
+            health_check: health_check(task.port),
+        },
+        volume: mount.map(|(_, (file_system, access_point))| EfsVolume {
+            name: desired.names.volume.clone(),
+            file_system,
+            access_point,
+        }),
+    }
+}
+
+/// The service settings that a document means: one task, stopped before the next starts.
+pub fn service_settings(desired: &Desired) -> ServiceSettings {
+    let mut subnets = desired.network.subnets.clone();
+    subnets.sort();
+    let mut groups = desired.network.task_groups.clone();
+    groups.sort();
+    ServiceSettings {
+        subnets,
+        groups,
+        assign_public_ip: desired.service.assign_public_ip,
+        minimum_healthy_percent: Some(0),
+        maximum_percent: Some(100),
+        circuit_breaker: true,
+        rollback: false,
+        zone_rebalancing: Some(false),
+        enable_execute_command: desired.service.enable_execute_command,
+        registry_arn: desired.service.registry_arn.clone(),
+    }
+}
+
+fn mounted_flags(snapshots: &Snapshots) -> Vec<String> {
+    [
+        ("--dir", snapshots.mount_path.clone()),
+        ("--save", snapshots.save.directive()),
+        ("--dbfilename", snapshots.filename.clone()),
+        ("--rdbcompression", yes_no(snapshots.compression)),
+        ("--stop-writes-on-bgsave-error", yes_no(snapshots.stop_writes_on_error)),
+    ]
+    .into_iter()
+    .flat_map(|(flag, value)| [flag.to_owned(), value])
+    .collect()
+}
+
+fn common_flags(desired: &Desired) -> Vec<String> {
+    ["--port", &desired.task.port.to_string(), "--appendonly", "no"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(desired.task.extra_flags.iter().cloned())
+        .collect()
+}
+
+fn yes_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+fn stale_environment(snapshots: &Snapshots, stale_before: Option<Timestamp>) -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::new();
+    if snapshots.stale_dump == StaleDump::SetAside || stale_before.is_some() {
+        environment.insert(ENV_DUMP.to_owned(), snapshots.filename.clone());
+        if snapshots.save.is_off() {
+            environment.insert(ENV_SAVES.to_owned(), "no".to_owned());
+        }
+    }
+    if let Some(before) = stale_before {
+        environment.insert(ENV_BEFORE.to_owned(), before.as_second().to_string());
+    }
+    environment
+}
+
+/// Alive is: waiting for the lock (PID 1 is still the shell), or any answer of the server, which while loading or
+/// with a full disk is an error. `valkey-cli ping` exits 0 on an error reply and 1 on a refused connection, so the
+/// words decide. Whether data is served is judged from `INFO`, not here: an unhealthy mark would kill a server that
+/// only loads for long.
+fn health_check(port: u16) -> HealthCheck {
+    let script = format!(
+        "[ \"$(cat /proc/1/comm)\" = sh ] && exit 0; case \"$(valkey-cli -p {port} ping 2>&1)\" in \
+         *PONG*|*LOADING*|*MASTERDOWN*|*BUSY*|*MISCONF*|*NOAUTH*|*NOPERM*) exit 0;; esac; exit 1"
+    );
+    HealthCheck {
+        command: vec!["CMD-SHELL".to_owned(), script],
+        interval_s: 10,
+        timeout_s: 5,
+        retries: 3,
+        start_period_s: 300,
+    }
+}

@@ -1,0 +1,420 @@
+//! Plans the ECS service: made at 0, raised to 1 when everything it needs is there, changed in one call.
+
+use crate::assess::stopped_task;
+use crate::data_safety;
+use crate::draft::{Draft, Input, hold, later, list};
+use crate::mount_targets::{self, NotUsable};
+use crate::render::service_settings;
+use crate::task_definition::Target;
+use valkeep_core::identity::TAG_STARTING;
+use valkeep_core::observed::{Deployment, Rollout, Service, ServiceSettings, ServiceStatus, Task};
+use valkeep_core::{Fact, HoldKind, HoldReason, Resource, Step, Timestamp};
+
+/// The circuit breaker of a one-task service ends a deployment after three failed tasks.
+const FAILURES_A_DEPLOYMENT: usize = 3;
+/// First delay before a broken deployment is tried again; it doubles with each further one.
+const RETRY_FIRST_S: i64 = 60;
+/// Longest such delay, as ECS's own.
+const RETRY_MOST_S: i64 = 15 * 60;
+
+/// Plans the service.
+pub(crate) fn service(input: Input, target: &Target, draft: &mut Draft) {
+    let name = &input.desired.identity.service;
+    let cluster = &input.desired.identity.cluster;
+    match &input.observed.cluster {
+        Fact::Present(()) => {}
+        Fact::Absent => {
+            return draft.stalled(
+                Resource::Cluster,
+                HoldReason::NotFound,
+                format!("the cluster {cluster} is not there"),
+                "make the cluster, or correct spec.cluster; valkeep makes no clusters",
+            );
+        }
+        Fact::Unknown(doubt) => return draft.doubt(Resource::Cluster, &format!("the cluster {cluster}"), doubt),
+    }
+    let found = match &input.observed.service {
+        Fact::Unknown(doubt) => return draft.doubt(Resource::Service, &format!("the service {name}"), doubt),
+        Fact::Absent => return create(input, target, draft),
+        Fact::Present(found) => found,
+    };
+    if !input.owns(&found.tags) {
+        return draft.stalled(
+            Resource::Service,
+            HoldReason::NotOurs,
+            format!("the service {name} exists in {cluster} and does not carry valkeep's tag"),
+            "choose another spec.service.name; taking over existing services comes later",
+        );
+    }
+    if found.status == ServiceStatus::Draining {
+        return draft.waiting(
+            Resource::Service,
+            HoldReason::Draining,
+            format!("a service named {name} is still draining; another is made when it is gone"),
+        );
+    }
+    existing(input, found, target, draft);
+    tasks(input, found, draft);
+}
+
+fn create(input: Input, target: &Target, draft: &mut Draft) {
+    let desired = input.desired;
+    let name = &desired.identity.service;
+    let mut missing = Vec::new();
+    if !input.all_subnets_found() {
+        missing.push("its subnets");
+    }
+    if input.observed.role.present().is_none() {
+        missing.push("the task role");
+    }
+    let Target::Arn(arn) = target else {
+        missing.push("the task definition");
+        return waits_for(name, missing, draft);
+    };
+    if !missing.is_empty() {
+        return waits_for(name, missing, draft);
+    }
+    let mut tags = desired.tags.clone();
+    tags.insert(TAG_STARTING.to_owned(), "true".to_owned());
+    draft.step(Step::CreateService {
+        cluster: desired.identity.cluster.clone(),
+        name: name.clone(),
+        // ECS takes at most 36 characters; the owner's 40 digits already stand for cluster and service.
+        token: desired.identity.owner().chars().take(36).collect(),
+        task_definition: arn.clone(),
+        launch_type: desired.task.launch_type,
+        container: desired.task.container.clone(),
+        port: desired.task.port,
+        settings: service_settings(desired),
+        tags,
+    });
+}
+
+fn waits_for(name: &str, missing: Vec<&'static str>, draft: &mut Draft) {
+    draft.waiting(
+        Resource::Service,
+        HoldReason::Dependency,
+        format!("the service {name} waits for {}", list(missing)),
+    );
+}
+
+/// At most one call on the service in a plan, the most urgent first.
+fn existing(input: Input, found: &Service, target: &Target, draft: &mut Draft) {
+    let desired = input.desired;
+    let (cluster, name) = (&desired.identity.cluster, &desired.identity.service);
+    if found.desired > 1 {
+        return draft.step(Step::SetDesired {
+            cluster: cluster.clone(),
+            name: name.clone(),
+            from: found.desired,
+            to: 1,
+        });
+    }
+    let needs = needs(input);
+    if let Some(step) = change(input, found, target, &needs, draft) {
+        return draft.step(step);
+    }
+    let starting = found.tags.contains_key(TAG_STARTING);
+    match (found.desired, starting) {
+        (0, true) => return start(input, found, target, &needs, draft),
+        (0, false) => draft.notice_with_hint(
+            Resource::Service,
+            HoldReason::Hibernated,
+            format!("the service {name} has the desired count 0, set by somebody else, and stays so"),
+            format!("aws ecs update-service --cluster {cluster} --service {name} --desired-count 1 wakes it"),
+        ),
+        (_, true) => {
+            return draft.step(Step::ClearStarting { arn: found.arn.clone() });
+        }
+        (_, false) => {
+            if let Some(step) = try_again(input, found, &needs, draft) {
+                return draft.step(step);
+            }
+        }
+    }
+    let set = input.missing_tags(&found.tags);
+    if !set.is_empty() {
+        draft.step(Step::Tag {
+            resource: Resource::Service,
+            id: found.arn.clone(),
+            set,
+            remove: Vec::new(),
+        });
+    }
+}
+
+/// What a starting task needs and what is not there yet.
+struct Needs {
+    missing: Vec<String>,
+    dns: Option<Timestamp>,
+}
+
+impl Needs {
+    fn are_met(&self) -> bool {
+        self.missing.is_empty() && self.dns.is_none()
+    }
+
+    /// Says what is missing; `what` waits.
+    fn hold(&self, what: &str, draft: &mut Draft) {
+        if !self.missing.is_empty() {
+            draft.waiting(
+                Resource::Service,
+                HoldReason::Dependency,
+                format!("{what} waits for {}", list(&self.missing)),
+            );
+        } else if let Some(until) = self.dns {
+            draft.waiting_until(
+                Resource::MountTarget,
+                HoldReason::DnsGrace,
+                format!("{what} waits until {until}, when the mount targets' DNS names have had their time"),
+                until,
+            );
+        }
+    }
+}
+
+fn needs(input: Input) -> Needs {
+    let mut missing = Vec::new();
+    let mut dns = None;
+    if input.desired.snapshots().is_some() {
+        if !input.role_policy_in_place() {
+            missing.push("the role's policy".to_owned());
+        }
+        match mount_targets::usable(input) {
+            Ok(()) => {}
+            Err(NotUsable::Missing(what)) => missing.push(what),
+            Err(NotUsable::Until(until)) => dns = Some(until),
+        }
+    } else if !input.all_subnets_found() {
+        missing.push("the subnets".to_owned());
+    }
+    if input.observed.role.present().is_none() {
+        missing.push("the task role".to_owned());
+    }
+    if input.observed.log_group.present().is_none() {
+        missing.push("the log group".to_owned());
+    }
+    Needs { missing, dns }
+}
+
+/// Settings and definition in one call. What starts a new task waits for what a task needs; the rest does not.
+fn change(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &mut Draft) -> Option<Step> {
+    let desired = input.desired;
+    let name = &desired.identity.service;
+    let wanted = service_settings(desired);
+    let is = normal(&found.settings);
+    let mut to = wanted.clone();
+    let mut definition = match target {
+        Target::Arn(arn) => arn.clone(),
+        Target::NotYet => found.task_definition.clone(),
+    };
+    let unmarked = data_safety::lacks_end_mark(input);
+    if !needs.are_met() || unmarked {
+        let restarts = definition != found.task_definition || network(&to) != network(&is);
+        // A task that starts while something is missing fails, and the one that works now would be gone. At desired
+        // count 0 nothing starts, so nothing is in danger.
+        if restarts && (found.desired > 0 || found.running > 0 || unmarked) {
+            if unmarked {
+                draft.waiting(
+                    Resource::Service,
+                    HoldReason::Dependency,
+                    format!("the change of {name} waits until the access point says that snapshots end"),
+                );
+            } else {
+                needs.hold(&format!("the change of {name}"), draft);
+            }
+            definition.clone_from(&found.task_definition);
+            to.subnets.clone_from(&is.subnets);
+            to.groups.clone_from(&is.groups);
+            to.assign_public_ip = is.assign_public_ip;
+            to.registry_arn.clone_from(&is.registry_arn);
+        }
+    }
+    if !input.all_subnets_found() {
+        to.subnets.clone_from(&is.subnets);
+    }
+    (to != is || definition != found.task_definition).then(|| Step::UpdateService {
+        cluster: desired.identity.cluster.clone(),
+        name: name.clone(),
+        from: Box::new(found.settings.clone()),
+        to: Box::new(to),
+        from_definition: found.task_definition.clone(),
+        to_definition: definition,
+        force: false,
+        container: desired.task.container.clone(),
+        port: desired.task.port,
+    })
+}
+
+/// What starts a new deployment when it changes.
+fn network(settings: &ServiceSettings) -> impl PartialEq + '_ {
+    (
+        &settings.subnets,
+        &settings.groups,
+        settings.assign_public_ip,
+        &settings.registry_arn,
+    )
+}
+
+/// AWS says nothing of a rebalancing that was never set, which means off.
+fn normal(settings: &ServiceSettings) -> ServiceSettings {
+    let mut normal = settings.clone();
+    normal.zone_rebalancing = Some(settings.zone_rebalancing.unwrap_or(false));
+    normal.subnets.sort();
+    normal.groups.sort();
+    normal
+}
+
+fn start(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &mut Draft) {
+    let name = &input.desired.identity.service;
+    let what = format!("the start of {name}");
+    if !needs.are_met() {
+        return needs.hold(&what, draft);
+    }
+    if !matches!(target, Target::Arn(arn) if *arn == found.task_definition) {
+        return draft.waiting(
+            Resource::Service,
+            HoldReason::Dependency,
+            format!("{what} waits for the task definition"),
+        );
+    }
+    let tasks = match &input.observed.tasks {
+        Fact::Present(tasks) => tasks.as_slice(),
+        Fact::Absent => &[],
+        Fact::Unknown(doubt) => return draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt),
+    };
+    let left = tasks.iter().filter(|task| !task.is_stopped()).count();
+    if left > 0 {
+        return draft.waiting(
+            Resource::Task,
+            HoldReason::TasksStopping,
+            format!(
+                "{what} waits until {left} task(s) have stopped: two servers on one directory would destroy its data"
+            ),
+        );
+    }
+    draft.step(Step::StartService {
+        cluster: input.desired.identity.cluster.clone(),
+        name: name.clone(),
+        arn: found.arn.clone(),
+    });
+}
+
+/// A deployment that the circuit breaker ended is tried again, with a delay that grows with what ECS remembers.
+fn try_again(input: Input, found: &Service, needs: &Needs, draft: &mut Draft) -> Option<Step> {
+    let primary = primary(found)?;
+    if primary.rollout != Rollout::Failed {
+        return None;
+    }
+    let name = &input.desired.identity.service;
+    let reason = primary.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+    let due = primary
+        .updated_at
+        .or(primary.created_at)
+        .map_or(input.now, |at| later(at, retry_delay_s(input, found)));
+    if due > input.now || !needs.are_met() {
+        needs.hold(&format!("another deployment of {name}"), draft);
+        let explained = newest_failure(input).map(stopped_task::explain);
+        let mut held = hold(
+            Resource::Service,
+            HoldKind::Waiting,
+            HoldReason::CircuitBroken,
+            match &explained {
+                Some(explained) => format!("ECS gave up on {name}: {reason}; {}", explained.message),
+                None => format!("ECS gave up on {name}: {reason}"),
+            },
+        );
+        held.hint = explained.map(|explained| explained.next_step);
+        held.until = (due > input.now).then_some(due);
+        draft.hold(held);
+        return None;
+    }
+    Some(Step::UpdateService {
+        cluster: input.desired.identity.cluster.clone(),
+        name: name.clone(),
+        from: Box::new(found.settings.clone()),
+        to: Box::new(normal(&found.settings)),
+        from_definition: found.task_definition.clone(),
+        to_definition: found.task_definition.clone(),
+        force: true,
+        container: input.desired.task.container.clone(),
+        port: input.desired.task.port,
+    })
+}
+
+/// 1, 2, 4, 8 and then 15 minutes. ECS remembers stopped tasks for an hour, so the count is of the last hour.
+fn retry_delay_s(input: Input, found: &Service) -> i64 {
+    let stopped = input.observed.tasks.present().map_or(0, |tasks| {
+        tasks.iter().filter(|task| stopped_task::is_failure(task)).count()
+    });
+    let failed = found
+        .deployments
+        .iter()
+        .filter(|deployment| deployment.rollout == Rollout::Failed)
+        .count();
+    let broken = (stopped / FAILURES_A_DEPLOYMENT).max(failed).max(1);
+    // Ten doublings are far beyond the longest delay.
+    let doublings = u32::try_from(broken - 1).unwrap_or(u32::MAX).min(10);
+    (RETRY_FIRST_S << doublings).min(RETRY_MOST_S)
+}
+
+/// Says what the tasks of a service that should run are doing, unless they run.
+fn tasks(input: Input, found: &Service, draft: &mut Draft) {
+    let name = &input.desired.identity.service;
+    if found.desired == 0 {
+        return;
+    }
+    let Some(primary) = primary(found) else { return };
+    if primary.rollout == Rollout::Failed {
+        return; // `try_again` has said it.
+    }
+    let at_rest = primary.rollout == Rollout::Completed && found.running == 1 && found.deployments.len() == 1;
+    if at_rest {
+        return;
+    }
+    let runs = input.observed.serving_task().is_some();
+    match newest_failure(input).filter(|_| !runs) {
+        Some(task) => {
+            let explained = stopped_task::explain(task);
+            let mut held = hold(
+                Resource::Task,
+                HoldKind::Waiting,
+                HoldReason::TaskFailing,
+                format!("the last task of {name} failed: {}", explained.message),
+            );
+            held.hint = Some(explained.next_step);
+            draft.hold(held);
+        }
+        None if primary.rollout == Rollout::InProgress => {
+            draft.waiting(
+                Resource::Service,
+                HoldReason::RollingOut,
+                format!("{name} is being rolled out"),
+            );
+        }
+        None if found.deployments.len() > 1 => draft.waiting(
+            Resource::Service,
+            HoldReason::RollingOut,
+            format!("an older deployment of {name} is ending"),
+        ),
+        None => draft.waiting(
+            Resource::Service,
+            HoldReason::RollingOut,
+            format!("{name} has {} running task(s) and is to have 1", found.running),
+        ),
+    }
+}
+
+fn primary(found: &Service) -> Option<&Deployment> {
+    found.deployments.iter().find(|deployment| deployment.primary)
+}
+
+/// The newest stopped task, if it failed.
+fn newest_failure<'a>(input: Input<'a>) -> Option<&'a Task> {
+    let tasks: &'a [Task] = input.observed.tasks.present()?;
+    tasks
+        .iter()
+        .filter(|task| task.is_stopped())
+        .max_by_key(|task| task.stopped_at)
+        .filter(|task| stopped_task::is_failure(task))
+}
