@@ -1,10 +1,11 @@
 //! CloudWatch Logs: groups, streams, and the lines that tasks write.
 
-use crate::error::ApiError;
+mod calls;
+
+pub(crate) use calls::call;
+
 use crate::state::State;
-use crate::wire::unknown_operation;
 use jiff::Timestamp;
-use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Lines kept of one stream: a crash loop of a day must not fill the memory.
@@ -26,7 +27,7 @@ pub(crate) struct Group {
 }
 
 /// A log stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Stream {
     pub(crate) created_at: Timestamp,
     /// Oldest first.
@@ -44,19 +45,10 @@ pub(crate) fn group_exists(state: &State, group: &str) -> bool {
 pub(crate) fn append(state: &mut State, group: &str, stream: &str, at: Timestamp, line: String) {
     let created_at = state.now;
     let Some(group) = state.logs.groups.get_mut(group) else { return };
-    let stream = group.streams.entry(stream.to_owned()).or_insert_with(|| Stream {
-        created_at,
-        lines: VecDeque::new(),
-        dropped: 0,
-    });
+    let stream = group.streams.entry(stream.to_owned()).or_insert_with(|| Stream { created_at, ..Stream::default() });
     stream.lines.push_back((at, line));
     if stream.lines.len() > STREAM_LINES_MAX {
         stream.lines.pop_front();
         stream.dropped += 1;
     }
-}
-
-/// Answers one operation.
-pub(crate) fn call(_state: &mut State, operation: &str, _input: &Value) -> Result<Value, ApiError> {
-    Err(unknown_operation(operation))
 }
