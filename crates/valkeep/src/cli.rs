@@ -69,6 +69,7 @@ pub(crate) enum Command {
 
 /// Where documents are.
 #[derive(Debug, Args)]
+// Flattened last wherever it is used: clap gives the heading to every argument that follows.
 #[command(next_help_heading = "Stores")]
 pub(crate) struct StoreArgs {
     /// Where documents are: s3://bucket/prefix/, ssm:/path/ or file:DIR; may be given several times
@@ -100,10 +101,6 @@ pub(crate) struct ScopeArgs {
     after_long_help = "The first SIGTERM or SIGINT lets passes in flight end and takes no new work; the second ends at once."
 )]
 pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) stores: StoreArgs,
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
     /// How often stores are looked at for changed documents
     #[arg(long, default_value = "15s", value_name = "DURATION", value_parser = interval)]
     pub(crate) poll: Duration,
@@ -122,6 +119,10 @@ pub(crate) struct RunArgs {
     /// With --once: end after this long in any case
     #[arg(long, requires = "once", value_name = "DURATION", value_parser = interval)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
 }
 
 /// `valkeep validate`
@@ -158,13 +159,13 @@ pub(crate) struct PlanArgs {
     /// A file, - for stdin, or the name of a document in --store
     #[arg(value_name = "FILE|NAME")]
     pub(crate) document: String,
+    /// Form of the plan
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub(crate) output: TextOrJson,
     #[command(flatten)]
     pub(crate) stores: StoreArgs,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
-    /// Form of the plan
-    #[arg(long, short, value_enum, default_value = "text")]
-    pub(crate) output: TextOrJson,
 }
 
 /// `valkeep apply`
@@ -177,8 +178,6 @@ pub(crate) struct ApplyArgs {
     /// A document, or - for stdin
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) stores: StoreArgs,
     /// Wait until this version of the document is Ready; 3 if it stalls or the time is over
     #[arg(long)]
     pub(crate) wait: bool,
@@ -188,6 +187,8 @@ pub(crate) struct ApplyArgs {
     /// With --wait: how often to look
     #[arg(long, requires = "wait", default_value = "2s", value_name = "DURATION", value_parser = interval)]
     pub(crate) poll: Duration,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
 }
 
 /// `valkeep status`
@@ -196,8 +197,6 @@ pub(crate) struct StatusArgs {
     /// Name of one document, for everything about it; all documents in a table when left out
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
-    #[command(flatten)]
-    pub(crate) stores: StoreArgs,
     /// Go on and print what changes, until interrupted
     #[arg(long, short)]
     pub(crate) watch: bool,
@@ -207,6 +206,8 @@ pub(crate) struct StatusArgs {
     /// Form of the status
     #[arg(long, short, value_enum, default_value = "text")]
     pub(crate) output: TextJsonOrYaml,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
 }
 
 /// `valkeep wait`
@@ -222,8 +223,6 @@ pub(crate) struct WaitArgs {
     /// Name of the document
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) stores: StoreArgs,
     /// A condition, as Ready, Stalled, Reconciling=False or condition=Ready; all of them when given several times
     #[arg(long = "for", default_value = "Ready", value_name = "CONDITION[=STATUS]")]
     pub(crate) wants: Vec<Want>,
@@ -239,6 +238,8 @@ pub(crate) struct WaitArgs {
     /// Wait on when the document is stalled
     #[arg(long)]
     pub(crate) through_stalls: bool,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
 }
 
 /// `valkeep schema`

@@ -104,6 +104,20 @@ impl CommandError {
     }
 }
 
+const REACH_HINT: &str =
+    "check the region (AWS_REGION), the endpoint (AWS_ENDPOINT_URL), the credentials (AWS_PROFILE) and the network";
+
+fn credentials_hint(call: &str) -> String {
+    format!(
+        "check the credentials that the SDK finds (AWS_PROFILE, environment, container or instance role); they need {call}"
+    )
+}
+
+/// Whether a call is spelled as IAM does, `service:Action`; file operations have no service.
+fn is_aws(call: &str) -> bool {
+    call.contains(':')
+}
+
 #[derive(Debug)]
 struct While {
     attempt: String,
@@ -125,7 +139,9 @@ impl Error for While {
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
-            StoreError::Denied { call, .. } => Some(format!("the caller needs permission for {call}")),
+            StoreError::Denied { call, .. } if is_aws(call) => Some(credentials_hint(call)),
+            StoreError::Failed { call, .. } if is_aws(call) => Some(REACH_HINT.to_owned()),
+            StoreError::Denied { .. } => Some("check who owns the file and the folder".to_owned()),
             StoreError::Missing { what } => Some(format!("check --store, or create {what} first")),
             StoreError::Gone { .. } | StoreError::Failed { .. } => None,
             StoreError::TooLarge { .. } => Some("a document is a few KB; check that this is one".to_owned()),
@@ -151,13 +167,8 @@ impl From<UrlError> for CommandError {
 impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
         let hint = match failure.kind {
-            FailureKind::AccessDenied => format!(
-                "check the credentials that the SDK finds (AWS_PROFILE, environment, container or instance role); they need {}",
-                failure.call
-            ),
-            FailureKind::NoAnswer => {
-                "check the region (AWS_REGION), the endpoint (AWS_ENDPOINT_URL) and the network".to_owned()
-            }
+            FailureKind::AccessDenied => credentials_hint(&failure.call),
+            FailureKind::NoAnswer => REACH_HINT.to_owned(),
             FailureKind::Throttled | FailureKind::ServerError => "try again in a moment".to_owned(),
             FailureKind::NotNow
             | FailureKind::NotFound

@@ -89,8 +89,15 @@ pub(crate) fn places(args: &StoreArgs) -> Result<Vec<Place>, CommandError> {
 
 /// Opens the stores of a command line. AWS is asked for only if one of them lies there.
 pub(crate) async fn open(args: &StoreArgs) -> Result<Vec<Arc<dyn DocumentStore>>, CommandError> {
+    open_with(args, None).await
+}
+
+/// The same, with AWS at hand.
+pub(crate) async fn open_with(
+    args: &StoreArgs,
+    mut aws: Option<Aws>,
+) -> Result<Vec<Arc<dyn DocumentStore>>, CommandError> {
     let places = places(args)?;
-    let mut aws = None;
     let mut stores = Vec::new();
     for place in places {
         let store: Arc<dyn DocumentStore> = match (&place.documents, &place.status) {

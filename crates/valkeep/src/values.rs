@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn durations_read_as_people_write_them() {
         assert_eq!(duration("15s"), Ok(Duration::from_secs(15)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         for text in ["", "15", "soon", "-3s"] {

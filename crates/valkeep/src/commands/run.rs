@@ -1,11 +1,159 @@
-//! `valkeep run`: the service.
+//! `valkeep run`: the service, and one round of it for pipelines.
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, ScopeArgs};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::output::status::{self as view, Row};
+use crate::output::{Out, talk};
+use crate::world::SystemClock;
+use crate::{signals, stores, world};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+use valkeep_aws::Aws;
+use valkeep_core::{FailureKind, Scope, Timestamp};
+use valkeep_engine::{CancellationToken, DocumentState, Engine, Finished, Settings, Standing};
 
-/// Runs.
+/// Keeps every document true until it is told to stop, or until all are at rest.
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
-    let _ = args;
-    Err(CommandError::bug("not built"))
+    // The command line is judged before anything is asked for.
+    stores::places(&args.stores)?;
+    let shutdown = signals::shutdown()?;
+    let aws = world::aws().await;
+    let scope = if args.once {
+        world::scope(&aws, &args.scope).await?
+    } else {
+        match patient_scope(&aws, &args.scope, &shutdown).await? {
+            Some(scope) => scope,
+            None => return Ok(Exit::Ok),
+        }
+    };
+    let stores = stores::open_with(&args.stores, Some(aws.clone())).await?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        account = scope.account,
+        region = scope.region,
+        installation = scope.installation,
+        stores = %stores.iter().map(|store| store.url().to_string()).collect::<Vec<_>>().join(" "),
+        "valkeep starts"
+    );
+    if args.once {
+        // A service waits for a store that is away; here it would be waited for without end.
+        for store in &stores {
+            store.list().await?;
+        }
+    }
+    let engine = Engine::new(
+        settings(&args),
+        stores,
+        Arc::new(aws),
+        Arc::new(world::probe()),
+        Arc::new(SystemClock),
+        scope,
+    );
+    if args.once {
+        let finished = engine.once(args.timeout, shutdown).await;
+        return tell(&finished);
+    }
+    let drained = engine.run(shutdown).await.drained;
+    info!(
+        finished = drained.finished,
+        aborted = drained.aborted,
+        dropped = drained.dropped,
+        took_ms = drained.took.as_millis(),
+        "valkeep ends"
+    );
+    Ok(Exit::Ok)
+}
+
+fn settings(args: &RunArgs) -> Settings {
+    Settings {
+        poll: args.poll,
+        resync: args.resync,
+        probe: args.probe_interval,
+        concurrency: args.concurrency.get(),
+        // Jitter of many installations must not fall together.
+        seed: RandomState::new().hash_one(std::process::id()),
+        ..Settings::default()
+    }
+}
+
+/// First and longest wait for AWS to say who we are.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+
+/// A service that starts while AWS is away waits for it; what would not heal by itself ends it. None when it was
+/// told to stop meanwhile.
+async fn patient_scope(
+    aws: &Aws,
+    args: &ScopeArgs,
+    shutdown: &CancellationToken,
+) -> Result<Option<Scope>, CommandError> {
+    let mut wait = PATIENCE.0;
+    loop {
+        let failure = match world::look_up_scope(aws, args).await? {
+            Ok(scope) => return Ok(Some(scope)),
+            Err(failure) => failure,
+        };
+        if !matches!(
+            failure.kind,
+            FailureKind::NoAnswer | FailureKind::Throttled | FailureKind::ServerError
+        ) {
+            return Err(world::no_scope(failure));
+        }
+        warn!(error = %failure, again_in_s = wait.as_secs(), "AWS cannot be asked which account this is");
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(PATIENCE.1),
+        }
+    }
+}
+
+/// The last word of `--once`.
+fn tell(finished: &Finished) -> Result<Exit, CommandError> {
+    let Finished {
+        documents,
+        stores,
+        cut_short,
+        report: _,
+    } = finished;
+    let rows: Vec<Row> = documents.iter().map(|document| row(document)).collect();
+    let mut out = Out::stdout();
+    let table = view::table(&rows.iter().collect::<Vec<_>>(), Timestamp::now(), true, &out);
+    out.text(&table)?;
+    for store in stores {
+        if let Some(trouble) = &store.trouble {
+            talk(&format!("{} cannot be listed: {}", store.url, trouble.message));
+        }
+    }
+    for document in documents {
+        if let Some(why) = &document.unwritten {
+            talk(&format!("the status of {} could not be written: {why}", document.name));
+        }
+    }
+    let ready = documents
+        .iter()
+        .filter(|document| document.standing == Standing::Ready)
+        .count();
+    let ended = if *cut_short {
+        "ended before all were at rest: "
+    } else {
+        ""
+    };
+    talk(&format!("{ended}{ready} of {} documents ready", documents.len()));
+    Ok(if ready == documents.len() && !cut_short {
+        Exit::Ok
+    } else {
+        Exit::NotReady
+    })
+}
+
+fn row(document: &DocumentState) -> Row {
+    Row {
+        name: document.name.clone(),
+        place: Some(format!("{}{}", document.store, document.key)),
+        revision: Some(document.revision.clone()),
+        status: Some((*document.status).clone()),
+    }
 }
