@@ -41,6 +41,15 @@ impl Out {
         }
     }
 
+    /// Without colours, whatever terminal the tests run on.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self {
+            colour: false,
+            gone: false,
+        }
+    }
+
     /// Writes text as it is.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), CommandError> {
         if self.gone {

@@ -7,26 +7,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The smallest valid document.
-pub(crate) const DOCUMENT: &str = "\
-apiVersion: valkeep.dev/v1alpha1
-kind: ValkeyPersistence
-metadata:
-  name: checkout-cache
-spec:
-  region: eu-west-1
-  cluster: production
-  service:
-    name: checkout-valkey
-    create:
-      image: valkey/valkey:8.0
-      executionRoleArn: arn:aws:iam::123456789012:role/ecs-execution
-  taskRole:
-    name: checkout-task-role
-  network:
-    vpcId: vpc-0a1b2c3d4e5f67890
-    subnetIds: [subnet-0aaaaaaaaaaaaaaa1]
-    taskSecurityGroupIds: [sg-0cccccccccccccccc]
-";
+pub(crate) const DOCUMENT: &str = include_str!("../document.yaml");
 
 /// The sandbox; gone when dropped.
 pub(crate) struct Sandbox {

@@ -11,10 +11,19 @@ pub(super) fn view(step: &Step, running: Option<&TaskDefinition>) -> StepView {
     let Words { change, name, fields } = words(step, running);
     StepView {
         change,
-        resource: step.resource().to_string(),
+        resource: noun(step),
         name,
         action: step.action(),
         fields,
+    }
+}
+
+/// What is created or removed: a part of something is not the thing itself.
+fn noun(step: &Step) -> String {
+    match step {
+        Step::AuthorizeIngress { .. } | Step::RevokeIngress { .. } => "security-group rule".to_owned(),
+        Step::PutFileSystemPolicy { .. } | Step::DeleteFileSystemPolicy { .. } => "file-system policy".to_owned(),
+        other => other.resource().to_string(),
     }
 }
 
@@ -265,7 +274,6 @@ fn throughput_text(throughput: Throughput) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use valkeep_core::Resource;
     use valkeep_core::ids::{FileSystemId, SecurityGroupId};
 
     #[test]
@@ -299,6 +307,6 @@ mod tests {
             None,
         );
         assert_eq!(view.change, Verb::Remove);
-        assert_eq!(view.resource, Resource::SecurityGroup.to_string());
+        assert_eq!(view.resource, "security-group rule");
     }
 }

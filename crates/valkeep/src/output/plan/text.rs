@@ -162,3 +162,134 @@ fn last_word(plan: &PlanView) -> String {
 fn line(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("writing to a String never fails");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::PlanView;
+    use super::*;
+    use valkeep_core::desired::Throughput;
+    use valkeep_core::ids::{FileSystemId, SecurityGroupId};
+    use valkeep_core::{Hold, HoldReason, Observed, Plan, Resource, Scope, Step};
+
+    const DOCUMENT: &str = include_str!("../../../tests/document.yaml");
+
+    fn show(stages: &[Plan]) -> String {
+        let scope = Scope {
+            partition: "aws".into(),
+            account: "123456789012".into(),
+            region: "eu-west-1".into(),
+            installation: "default".into(),
+            dns_grace_s: 90,
+        };
+        let document = valkeep_document::read("a.yaml", DOCUMENT.as_bytes()).expect("valid");
+        let desired = document.desired(&scope, 1).expect("in scope");
+        let view = PlanView::new(&desired, &Observed::nothing(), stages);
+        text(&view, Timestamp::UNIX_EPOCH, &Out::plain())
+    }
+
+    fn hold(resource: Resource, kind: HoldKind, reason: HoldReason, message: &str) -> Hold {
+        Hold {
+            resource,
+            kind,
+            reason,
+            message: message.into(),
+            hint: None,
+            until: None,
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_from_now_to_later_to_what_is_held() {
+        let known = FileSystemId::parse("fs-0123456789abcdef0").expect("good");
+        let group = SecurityGroupId::known_after("CreateSecurityGroup");
+        let source = SecurityGroupId::parse("sg-0cccccccccccccccc").expect("good");
+        let now = Plan {
+            steps: vec![
+                Step::PutRetention {
+                    name: "/ecs/checkout".into(),
+                    from: None,
+                    to: 30,
+                },
+                Step::UpdateThroughput {
+                    id: known,
+                    from: Throughput::Bursting,
+                    to: Throughput::Elastic,
+                    changed_at: None,
+                },
+            ],
+            holds: vec![
+                hold(
+                    Resource::MountTarget,
+                    HoldKind::Waiting,
+                    HoldReason::Dependency,
+                    "waits for the file system",
+                ),
+                Hold {
+                    until: Some(Timestamp::from_second(40).expect("in range")),
+                    ..hold(
+                        Resource::Service,
+                        HoldKind::Waiting,
+                        HoldReason::DnsGrace,
+                        "the DNS name of the mount target in euw1-az1 is given time",
+                    )
+                },
+                Hold {
+                    hint: Some("change it back".into()),
+                    ..hold(
+                        Resource::AccessPoint,
+                        HoldKind::Stalled,
+                        HoldReason::WouldHideData,
+                        "another path would start empty",
+                    )
+                },
+            ],
+            retry_at: None,
+        };
+        let later = Plan {
+            steps: vec![
+                Step::AuthorizeIngress {
+                    group: group.clone(),
+                    source: source.clone(),
+                    description: "valkeep".into(),
+                },
+                Step::RevokeIngress {
+                    group,
+                    source,
+                    description: "valkeep".into(),
+                },
+            ],
+            ..Plan::default()
+        };
+        assert_eq!(
+            show(&[now, later]),
+            "\
+checkout-cache: service production/checkout-valkey in eu-west-1, account 123456789012, installation default
+
+Now
+  ~ change log group /ecs/checkout  logs:PutRetentionPolicy
+      retentionDays  none -> 30
+  ~ change file system fs-0123456789abcdef0  elasticfilesystem:UpdateFileSystem
+      throughput  bursting -> elastic
+
+Then
+  + create security-group rule (known after CreateSecurityGroup)  ec2:AuthorizeSecurityGroupIngress
+      ingress  tcp 2049 from sg-0cccccccccccccccc
+  - remove security-group rule (known after CreateSecurityGroup)  ec2:RevokeSecurityGroupIngress
+      ingress  tcp 2049 from sg-0cccccccccccccccc
+
+Held
+  stalled access point: another path would start empty (WouldHideData)
+          hint: change it back
+  waiting service: the DNS name of the mount target in euw1-az1 is given time, until 1970-01-01T00:00:40Z (in 40 s) (DnsGrace)
+
+Plan: 1 to create, 2 to change, 1 to remove; 2 of 4 now
+"
+        );
+    }
+
+    #[test]
+    fn nothing_to_do_is_said() {
+        assert!(show(&[Plan::default()]).ends_with("\n\nNothing to do: everything is as the document says\n"));
+        assert!(show(&[]).ends_with("\n\nNothing to do: everything is as the document says\n"));
+    }
+}
