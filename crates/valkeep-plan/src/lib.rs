@@ -6,7 +6,7 @@
 
 mod access_point;
 pub mod assess;
-
+mod critic;
 mod data_safety;
 mod describe;
 mod draft;
@@ -25,8 +25,8 @@ mod storage;
 mod task_definition;
 mod versions;
 
-pub use assess::{Assessment, Context, assess, explain_task, hold_for};
-
+pub use assess::{Assessment, Context, Explanation, PreviousServer, assess, explain_task, hold_for};
+pub use critic::{Objection, Rule, critic};
 pub use describe::{StepText, describe_step};
 pub use fold::{fold, imagine};
 pub use forecast::{Forecast, forecast};

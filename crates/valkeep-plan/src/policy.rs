@@ -85,7 +85,7 @@ fn canonical_statement(statement: &Value) -> Value {
         .filter(|(key, _)| key.as_str() != "Sid")
         .map(|(key, value)| {
             let value = match key.as_str() {
-                "Action" | "NotAction" => set(value, |text| text.to_lowercase()),
+                "Action" | "NotAction" => set(value, str::to_lowercase),
                 "Resource" | "NotResource" => set(value, str::to_owned),
                 "Principal" | "NotPrincipal" => principal(value),
                 "Condition" => condition(value),

@@ -283,7 +283,9 @@ fn start(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &
         Fact::Absent => &[],
         Fact::Unknown(doubt) => return draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt),
     };
-    let left = tasks.iter().filter(|task| !task.is_stopped()).count();
+    // The service's own count and the list of tasks are read apart; the higher one is believed.
+    let counted = usize::try_from(found.running.saturating_add(found.pending)).unwrap_or(usize::MAX);
+    let left = tasks.iter().filter(|task| !task.is_stopped()).count().max(counted);
     if left > 0 {
         return draft.waiting(
             Resource::Task,

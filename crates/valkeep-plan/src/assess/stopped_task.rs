@@ -34,7 +34,7 @@ struct Cause {
     /// All of these, in lower case.
     words: &'static [&'static str],
     reason: &'static str,
-    cause: &'static str,
+    likely: &'static str,
     next_step: &'static str,
 }
 
@@ -43,91 +43,91 @@ const CAUSES: &[Cause] = &[
     Cause {
         words: &["failed to resolve", "efs"],
         reason: "MountNameNotResolved",
-        cause: "the file system's DNS name does not resolve: no mount target in the task's zone, one younger than about 90 s, or DNS resolution is off in the VPC",
+        likely: "the file system's DNS name does not resolve: no mount target in the task's zone, one younger than about 90 s, or DNS resolution is off in the VPC",
         next_step: "check that every zone of the subnets has an available mount target, and that enableDnsSupport and enableDnsHostnames are on in the VPC",
     },
     Cause {
         words: &["mount.nfs", "timed out"],
         reason: "MountTimedOut",
-        cause: "nothing answers on TCP 2049: a security group or network ACL drops it",
+        likely: "nothing answers on TCP 2049: a security group or network ACL drops it",
         next_step: "check that the task's security groups allow TCP 2049 outwards, and the mount targets' group allows it inwards from them",
     },
     Cause {
         words: &["mount.nfs", "connection reset"],
         reason: "MountReset",
-        cause: "the TLS tunnel does not reach the mount target: its security group, its zone, or it was just made",
+        likely: "the TLS tunnel does not reach the mount target: its security group, its zone, or it was just made",
         next_step: "check the security group of the mount targets; ECS tries again by itself",
     },
     Cause {
         words: &["mount.nfs", "connection refused"],
         reason: "MountRefused",
-        cause: "something on the way takes TCP 2049, such as a service mesh proxy",
+        likely: "something on the way takes TCP 2049, such as a service mesh proxy",
         next_step: "exclude port 2049 from the proxy",
     },
     Cause {
         words: &["access denied by server"],
         reason: "MountAccessDenied",
-        cause: "the task role may not mount through this access point: its policy has not spread yet, the file-system policy refuses it, or the role was made anew",
+        likely: "the task role may not mount through this access point: its policy has not spread yet, the file-system policy refuses it, or the role was made anew",
         next_step: "wait a minute for IAM; then check the task role's policy and the file-system policy for elasticfilesystem:ClientMount through the access point",
     },
     Cause {
         words: &["reason given by server: no such file or directory"],
         reason: "MountPathMissing",
-        cause: "the mounted directory does not exist on the file system",
+        likely: "the mounted directory does not exist on the file system",
         next_step: "check the access point's path and its owner and permissions",
     },
     Cause {
         words: &["mount system call failed"],
         reason: "MountFailed",
-        cause: "the mount failed in the kernel; with IPv6 subnets often an address that the mount target does not have",
+        likely: "the mount failed in the kernel; with IPv6 subnets often an address that the mount target does not have",
         next_step: "check whether the subnets are dual-stack and the mount targets IPv4 only",
     },
     Cause {
         words: &["efs utils"],
         reason: "MountFailed",
-        cause: "the file system could not be mounted",
+        likely: "the file system could not be mounted",
         next_step: "see ECS's words above; check mount targets, security groups and the task role's policy",
     },
     Cause {
         words: &["cannotpullcontainererror"],
         reason: "ImageNotPulled",
-        cause: "the image could not be pulled: its name or tag, the registry's permissions, or no route to the registry",
+        likely: "the image could not be pulled: its name or tag, the registry's permissions, or no route to the registry",
         next_step: "check spec.service.create.image, the execution role, and that the subnets reach the registry (NAT, endpoint or public address)",
     },
     Cause {
         words: &["unable to pull secrets or registry auth"],
         reason: "ImageNotPulled",
-        cause: "the registry's credentials could not be fetched: the execution role or the route to ECR and Secrets Manager",
+        likely: "the registry's credentials could not be fetched: the execution role or the route to ECR and Secrets Manager",
         next_step: "check spec.service.create.executionRoleArn and the route from the subnets",
     },
     Cause {
         words: &["logg"],
         reason: "LogDriverFailed",
-        cause: "the log driver could not start: the log group is missing, or the execution role may not write to it",
+        likely: "the log driver could not start: the log group is missing, or the execution role may not write to it",
         next_step: "check the log group and logs:CreateLogStream and logs:PutLogEvents of the execution role",
     },
     Cause {
         words: &["outofmemory"],
         reason: "OutOfMemory",
-        cause: "the container used more memory than it has; a snapshot's fork can need up to twice the data",
+        likely: "the container used more memory than it has; a snapshot's fork can need up to twice the data",
         next_step: "raise spec.service.create.memoryMiB, or set a maxmemory well below it",
     },
     Cause {
         words: &["unable to assume the role"],
         reason: "RoleNotAssumed",
-        cause: "ECS could not assume a role of the task: its trust policy, or it was just made",
+        likely: "ECS could not assume a role of the task: its trust policy, or it was just made",
         next_step: "check that the roles trust ecs-tasks.amazonaws.com; ECS tries again by itself",
     },
     Cause {
         words: &["network interface provisioning"],
         reason: "NetworkInterfaceFailed",
-        cause: "the task got no network interface in time",
+        likely: "the task got no network interface in time",
         next_step: "check free addresses in the subnets and the account's interface quota",
     },
     Cause {
         words: &["failed container health checks"],
         reason: "HealthCheckFailed",
-        cause: "the server did not answer its health check: it hangs, for example in a long save, or the image has no valkey-cli",
+        likely: "the server did not answer its health check: it hangs, for example in a long save, or the image has no valkey-cli",
         next_step: "see the container's log in the log group",
     },
 ];
@@ -142,7 +142,7 @@ pub fn explain(task: &Task) -> Explanation {
     {
         return Explanation {
             reason: cause.reason,
-            message: format!("{}; ECS says: {said}", cause.cause),
+            message: format!("{}; ECS says: {said}", cause.likely),
             next_step: cause.next_step.to_owned(),
         };
     }
