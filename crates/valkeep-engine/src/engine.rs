@@ -61,7 +61,7 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
         clock: Arc<C>,
         scope: Scope,
     ) -> Self {
-        let (nudges, nudged) = mpsc::channel(NUDGES_MAX);
+        let (nudges, receiver) = mpsc::channel(NUDGES_MAX);
         let snapshot = Snapshot {
             stores: stores
                 .iter()
@@ -90,7 +90,7 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
         };
         Self {
             keeper: Arc::new(keeper),
-            nudged,
+            nudged: receiver,
             queue: watch::Sender::new(QueueStats::default()),
         }
     }
@@ -226,7 +226,11 @@ async fn poll_all<W: World, P: Probe, C: Clock>(keeper: Arc<Keeper<W, P, C>>, ga
 }
 
 /// One poll of one store.
-async fn poll<W: World, P: Probe, C: Clock>(keeper: &Arc<Keeper<W, P, C>>, source: &Arc<Source>, urls: &Arc<[StoreUrl]>) {
+async fn poll<W: World, P: Probe, C: Clock>(
+    keeper: &Arc<Keeper<W, P, C>>,
+    source: &Arc<Source>,
+    urls: &Arc<[StoreUrl]>,
+) {
     // In a task of its own: a panic is one failed poll of one store.
     let polled = {
         let (keeper, source) = (Arc::clone(keeper), Arc::clone(source));
@@ -265,7 +269,9 @@ async fn poll<W: World, P: Probe, C: Clock>(keeper: &Arc<Keeper<W, P, C>>, sourc
 fn tell_store<W: World, P: Probe, C: Clock>(keeper: &Keeper<W, P, C>, source: &Source, listed: Result<usize, String>) {
     let now = keeper.clock.now();
     keeper.snapshot.send_modify(|snapshot| {
-        let Some(state) = snapshot.stores.get_mut(source.index) else { return };
+        let Some(state) = snapshot.stores.get_mut(source.index) else {
+            return;
+        };
         match listed {
             Ok(documents) => {
                 if let Some(trouble) = state.trouble.take() {
@@ -277,16 +283,15 @@ fn tell_store<W: World, P: Probe, C: Clock>(keeper: &Keeper<W, P, C>, source: &S
                 state.documents = documents;
             }
             Err(message) => {
-                let since = match state.trouble.take() {
-                    Some(trouble) => trouble.since,
-                    None => {
-                        warn!(
-                            store = %state.url,
-                            message,
-                            "the store cannot be listed; everything known from it stays in force"
-                        );
-                        now
-                    }
+                let since = if let Some(trouble) = state.trouble.take() {
+                    trouble.since
+                } else {
+                    warn!(
+                        store = %state.url,
+                        message,
+                        "the store cannot be listed; everything known from it stays in force"
+                    );
+                    now
                 };
                 state.trouble = Some(StoreTrouble { since, message });
             }

@@ -2,13 +2,13 @@
 //!
 //! Everything a run needs hangs here; who runs when is the queue's and the engine's matter.
 
-use crate::memory::Memory;
+use crate::memory::{Last, Memory};
 use crate::pass::{self, Pass};
 use crate::queue::{Nudge, Verdict};
 use crate::report;
 use crate::settings::Settings;
 use crate::snapshot::{DocumentKey, DocumentState, Snapshot, Standing};
-use crate::table::{Good, Table, Validity, View, Work};
+use crate::table::{Good, Table, View, Work};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,15 +16,19 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use valkeep_core::ports::{Clock, Probe, World};
-use valkeep_core::{ConditionType, Fact, HoldKind, Resource, Scope, Timestamp};
+use valkeep_core::{ConditionType, DoubtKind, Fact, HoldKind, HoldReason, Scope, Timestamp};
 use valkeep_document::status::Status;
-use valkeep_plan::{Assessment, assess, plan};
+use valkeep_plan::{Context, assess, plan};
 use valkeep_store::DocumentStore;
 
 /// A time that has come is not worth spinning for.
 const DELAY_MIN: Duration = Duration::from_secs(1);
 /// Resyncs spread by this part of theirs, so that documents read at one time are not looked at in one burst for ever.
 const RESYNC_SPREAD: f64 = 0.1;
+/// Each quiet pass makes the next wait longer by this, up to [`Settings::wait_max`].
+const WAIT_GROWTH: f64 = 1.5;
+/// 1.5 to the 16th is 656: every sensible maximum is reached before.
+const WAITS_MAX: u32 = 16;
 /// Quiet passes after which a Valkey that does not answer is left to the probe; with the default waits, two minutes.
 const UNREACHABLE_PASSES: u32 = 8;
 /// ECS notices a task that ended within a second or two; a pass before that would see it running.
@@ -75,7 +79,9 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let name = view.status_name.as_deref();
         let status = memory
             .file
-            .write(store, name, |before| report::held(before, view, &self.scope.installation, now))
+            .write(store, name, |before| {
+                report::held(before, view, &self.scope.installation, now)
+            })
             .await;
         self.publish(key, view, status, memory);
         Verdict::After(self.resync())
@@ -93,16 +99,22 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let desired = &good.desired;
         let pass = pass::pass(&*self.world, &*self.probe, &*self.clock, &self.stop, desired).await;
         if let Some(info) = pass.observed.valkey.present() {
-            memory.load.saw(info);
+            let before = memory.file.remembered(store, view.status_name.as_deref()).await;
+            let written = before.and_then(|status| status.valkey.clone());
+            memory.servers.saw(info, written.as_ref(), self.clock.now());
         }
-        self.note_drift(view, good, &pass, memory);
+        note_drift(good, &pass, memory);
         memory.count_quiet(&pass);
-        memory.last = Some((good.clone(), pass));
-        let status = self.tell(key, view, memory).await;
-        let Some((_, pass)) = &memory.last else { unreachable!("set above") };
+        let last = Last {
+            view: view.clone(),
+            good: good.clone(),
+            pass,
+        };
+        let status = self.tell(key, &last, memory).await;
         if status.is(ConditionType::Ready) {
             memory.converged = Some(desired.generation);
         }
+        let pass = &last.pass;
         let verdict = self.next(pass, memory.quiet);
         info!(
             %key,
@@ -115,39 +127,24 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             next = ?verdict,
             "pass"
         );
+        memory.last = Some(last);
         verdict
     }
 
-    /// What a pass wanted to change although this very generation had been converged: somebody else changed it.
-    fn note_drift(&self, view: &View, good: &Good, pass: &Pass, memory: &mut Memory) {
-        let drifted = memory.converged == Some(good.desired.generation);
-        if drifted && !pass.first_wanted.is_empty() {
-            warn!(
-                document = good.desired.document,
-                generation = view.entry.generation,
-                changes = pass.first_wanted.join("; "),
-                "drift: this was so before, and somebody changed it"
-            );
-            memory.drift.clone_from(&pass.first_wanted);
-        } else if pass.first_wanted.is_empty() && pass.plan.is_converged() {
-            memory.drift.clear();
-        }
-    }
-
-    /// Builds the status of the last pass and writes it if a reader could notice.
-    async fn tell(&self, key: &DocumentKey, view: &View, memory: &mut Memory) -> Arc<Status> {
-        let Memory {
-            file,
-            last,
-            drift,
-            load,
-            ..
-        } = &mut *memory;
-        let (good, pass) = last.as_ref().expect("there was a pass");
+    /// Builds the status of a pass and writes it if a reader could notice.
+    async fn tell(&self, key: &DocumentKey, last: &Last, memory: &mut Memory) -> Arc<Status> {
+        let Last { view, good, pass } = last;
         let now = self.clock.now();
-        let assessment = assessment(good, pass, drift, now);
-        let load_seconds = pass.observed.valkey.present().and_then(|info| load.seconds(&info.run_id));
-        let status = file
+        let context = Context {
+            now,
+            previous: memory.servers.previous(),
+            drift: memory.drift.clone(),
+        };
+        let assessment = assess(&good.desired, &pass.observed, &pass.plan, &pass.failures, &context);
+        let info = pass.observed.valkey.present();
+        let load_seconds = info.and_then(|info| memory.servers.load_seconds(info));
+        let status = memory
+            .file
             .write(&*self.stores[key.store], view.status_name.as_deref(), |before| {
                 report::converging(before, view, good, pass, &assessment, load_seconds, now)
             })
@@ -159,15 +156,28 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     /// When to look again.
     fn next(&self, pass: &Pass, quiet: u32) -> Verdict {
         let holds = &pass.plan.holds;
-        let waiting = holds.iter().any(|hold| hold.kind == HoldKind::Waiting);
-        let silent = holds.iter().any(|hold| hold.kind == HoldKind::Unknown && hold.resource == Resource::Valkey);
-        let blind = holds.iter().any(|hold| hold.kind == HoldKind::Unknown && hold.resource != Resource::Valkey);
+        let any = |kind: HoldKind| holds.iter().any(|hold| hold.kind == kind);
+        let blind = any(HoldKind::Unknown);
+        // What only waits for something that needs a person, or that cannot be seen, does not move by itself.
+        let waiting = holds
+            .iter()
+            .any(|hold| hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency)
+            || (any(HoldKind::Waiting) && !any(HoldKind::Stalled) && !blind);
+        // A server that was just started answers soon; one that cannot be reached at all is the probe's matter.
+        let server = &pass.observed.valkey;
+        let loading = server.present().is_some_and(|info| info.loading);
+        let silent = matches!(server, Fact::Unknown(doubt) if doubt.kind != DoubtKind::NotLooked);
         let mut delay = self.resync();
-        if waiting || (silent && quiet < UNREACHABLE_PASSES) {
-            let grown = self.settings.wait.mul_f64(1.5_f64.powi(i32::try_from(quiet.min(16)).expect("at most 16")));
+        if waiting || loading || (silent && quiet < UNREACHABLE_PASSES) {
+            let grown = self
+                .settings
+                .wait
+                .mul_f64(WAIT_GROWTH.powi(quiet.min(WAITS_MAX).cast_signed()));
             delay = delay.min(grown.min(self.settings.wait_max));
         }
-        if let Some(at) = pass.plan.retry_at {
+        // The planner gives waits without a known end a time, too; those are looked at as above, ever more slowly.
+        let known_end = holds.iter().filter_map(|hold| hold.until).min();
+        if let Some(at) = known_end.or(pass.plan.retry_at.filter(|_| !waiting)) {
             delay = delay.min(until(self.clock.now(), at));
         }
         let failed = !pass.failures.is_empty() || pass.refused || blind;
@@ -188,22 +198,21 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
 
     /// The state that everyone sees. A version that is not the current one any more is still being worked on.
     fn publish(&self, key: &DocumentKey, view: &View, status: Arc<Status>, memory: &Memory) {
-        let current = lock(&self.table).view(key);
-        let is_current = current.as_ref().is_some_and(|current| {
-            current.entry.revision == view.entry.revision
-                && std::mem::discriminant(&current.work) == std::mem::discriminant(&view.work)
-                && std::mem::discriminant(&current.validity) == std::mem::discriminant(&view.validity)
-        });
-        if current.is_none() {
+        let Some(current) = lock(&self.table).view(key) else {
             return;
-        }
+        };
+        let is_current = current.is_as(view);
         let state = DocumentState {
             name: view.name.clone(),
             store: self.stores[key.store].url().clone(),
             key: Arc::clone(&key.key),
             revision: view.entry.revision.clone(),
             generation: view.entry.generation,
-            standing: if is_current { Standing::of(&status) } else { Standing::Working },
+            standing: if is_current {
+                Standing::of(&status)
+            } else {
+                Standing::Working
+            },
             status,
             unwritten: memory.file.unwritten().map(str::to_owned),
         };
@@ -213,54 +222,67 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     }
 
     /// Asks the Valkey of one document, apart from its passes: no call to AWS. Skipped while a pass is under way, which
-    /// asks by itself.
+    /// asks by itself. A status that could not be written is tried again by the way.
     pub(crate) async fn ask(&self, key: DocumentKey) {
-        let Some(view) = lock(&self.table).view(&key) else { return };
-        let Some(slot) = lock(&self.slots).get(&key).cloned() else { return };
+        let Some(view) = lock(&self.table).view(&key) else {
+            return;
+        };
+        let Some(slot) = lock(&self.slots).get(&key).cloned() else {
+            return;
+        };
         let Ok(mut memory) = slot.try_lock() else { return };
-        let served = self.ask_server(&key, &mut memory).await;
-        let changed = matches!(view.work, Work::Converge(_)) && served;
-        if changed || memory.file.unwritten().is_some() {
-            match (&view.work, &memory.last) {
-                (Work::Converge(_), Some(_)) => {
-                    self.tell(&key, &view, &mut memory).await;
+        match (memory.last.take(), &view.work) {
+            // What was found for another version says nothing of this one, whose pass is on its way.
+            (Some(mut last), Work::Converge(_)) if last.view.is_as(&view) => {
+                let asked = self.ask_server(&key, &mut last, &mut memory).await;
+                if asked || memory.file.unwritten().is_some() {
+                    self.tell(&key, &last, &mut memory).await;
                 }
-                // The status could not be written when it was held.
-                (Work::Conflict(_) | Work::Nothing, _) => {
+                memory.last = Some(last);
+            }
+            (last, Work::Converge(_)) => memory.last = last,
+            (_, Work::Conflict(_) | Work::Nothing) => {
+                if memory.file.unwritten().is_some() {
                     self.hold(&key, &view, &mut memory).await;
                 }
-                (Work::Converge(_), None) => {}
             }
         }
     }
 
     /// Puts a fresh answer into the last pass. False when there is nobody to ask.
-    async fn ask_server(&self, key: &DocumentKey, memory: &mut Memory) -> bool {
-        let Some((good, pass)) = &mut memory.last else { return false };
-        if pass.refused || pass::address(&good.desired, &pass.observed).is_none() {
+    async fn ask_server(&self, key: &DocumentKey, last: &mut Last, memory: &mut Memory) -> bool {
+        let Last { good, pass, .. } = last;
+        let desired = &good.desired;
+        if pass.refused || pass::address(desired, &pass.observed).is_none() {
             return false;
         }
-        let fresh = pass::ask(&*self.probe, &good.desired, &pass.observed).await;
+        let fresh = pass::ask(&*self.probe, desired, &pass.observed).await;
         let stale = std::mem::replace(&mut pass.observed.valkey, fresh);
-        let nudge = match (&stale, &pass.observed.valkey) {
+        let mut nudge = match (&stale, &pass.observed.valkey) {
             (Fact::Present(old), Fact::Present(new)) if old.run_id != new.run_id => {
-                info!(%key, document = good.desired.document, "another Valkey process answers; looking again");
+                info!(%key, document = desired.document, "another Valkey process answers; looking again");
                 Some(Nudge::Now(key.clone()))
             }
             (Fact::Present(_), Fact::Unknown(doubt)) => {
-                warn!(%key, document = good.desired.document, reason = doubt.message, "Valkey does not answer any more; looking again");
+                warn!(
+                    %key,
+                    document = desired.document,
+                    reason = doubt.message,
+                    "Valkey does not answer any more; looking again"
+                );
                 Some(Nudge::After(key.clone(), AFTER_LOSS))
             }
             _ => None,
         };
         if let Some(info) = pass.observed.valkey.present() {
-            memory.load.saw(info);
+            memory.servers.saw(info, None, self.clock.now());
         }
-        // What the new answer makes possible, like a tag with the server's version, is a pass's to do.
-        let fresh = plan(&good.desired, &pass.observed, self.clock.now());
-        let more = pass.plan.steps.is_empty() && !fresh.steps.is_empty();
+        // What the answer makes possible, like a tag with the server's version, is a pass's to do.
+        let fresh = plan(desired, &pass.observed, self.clock.now());
+        if pass.plan.steps.is_empty() && !fresh.steps.is_empty() {
+            nudge = nudge.or_else(|| Some(Nudge::Now(key.clone())));
+        }
         pass.plan = fresh;
-        let nudge = nudge.or_else(|| more.then(|| Nudge::Now(key.clone())));
         if let Some(nudge) = nudge {
             // A full channel means that passes are under way anyway; a lost nudge costs latency only.
             self.nudges.try_send(nudge).ok();
@@ -270,7 +292,9 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
 
     /// A document that was listed and not looked at yet, or that changed: whoever waits for it must not see the old end.
     pub(crate) fn announce(&self, key: &DocumentKey) {
-        let Some(view) = lock(&self.table).view(key) else { return };
+        let Some(view) = lock(&self.table).view(key) else {
+            return;
+        };
         let before = self.snapshot.borrow().documents.get(key).cloned();
         let status = before.as_ref().map_or_else(
             || Arc::new(Status::new(view.status_name.as_ref().unwrap_or(&view.name))),
@@ -301,12 +325,26 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     }
 }
 
-fn assessment(good: &Good, pass: &Pass, drift: &[String], now: Timestamp) -> Assessment {
-    todo!()
+/// What a pass wanted to change although this very generation had been converged: somebody else changed it.
+fn note_drift(good: &Good, pass: &Pass, memory: &mut Memory) {
+    let desired = &good.desired;
+    if memory.converged == Some(desired.generation) && !pass.first_wanted.is_empty() {
+        warn!(
+            document = desired.document,
+            generation = desired.generation,
+            changes = pass.first_wanted.iter().map(pass::words).collect::<Vec<_>>().join("; "),
+            "drift: it was as the document says, and somebody changed it"
+        );
+        memory.drift.clone_from(&pass.first_wanted);
+    } else if pass.plan.is_converged() || memory.converged != Some(desired.generation) {
+        memory.drift.clear();
+    }
 }
 
 fn until(now: Timestamp, at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).max(DELAY_MIN)
+    Duration::try_from(at.duration_since(now))
+        .unwrap_or(Duration::ZERO)
+        .max(DELAY_MIN)
 }
 
 /// A panic while one of these was held left nothing half done: they guard single inserts and lookups.

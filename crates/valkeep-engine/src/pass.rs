@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use valkeep_core::ports::{Clock, Probe, World};
 use valkeep_core::{
-    Desired, Doubt, DoubtKind, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, StepFailure, ValkeyInfo,
+    Desired, Doubt, DoubtKind, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, StepFailure,
+    ValkeyInfo,
 };
 use valkeep_plan::{critic, describe_step, fold, plan};
 
@@ -35,7 +36,7 @@ pub(crate) struct Pass {
     /// Steps that were done, in words.
     pub(crate) done: Vec<String>,
     /// What the first plan wanted to change back: drift, if this generation had been converged before.
-    pub(crate) first_wanted: Vec<String>,
+    pub(crate) first_wanted: Vec<Step>,
     /// The critic refused a plan: a bug of ours.
     pub(crate) refused: bool,
 }
@@ -58,13 +59,23 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
         first_wanted: Vec::new(),
         refused: false,
     };
-    found.first_wanted = found.plan.steps.iter().filter(|step| is_repair(step)).map(words).collect();
+    found.first_wanted = found
+        .plan
+        .steps
+        .iter()
+        .filter(|step| is_repair(step))
+        .cloned()
+        .collect();
     // Tried in this pass already, well or badly. A failed step waits for the next pass; one that is planned again
     // although it was done would be a loop.
     let mut tried: HashSet<String> = HashSet::new();
     for round in 1..=ROUNDS_MAX {
         if let Err(objections) = critic(desired, &found.observed, &found.plan) {
-            refuse(desired, &mut found, objections.iter().map(ToString::to_string).collect());
+            refuse(
+                desired,
+                &mut found,
+                objections.iter().map(ToString::to_string).collect(),
+            );
             break;
         }
         let steps: Vec<Step> = found
@@ -123,11 +134,12 @@ async fn act<W: World>(world: &W, desired: &Desired, steps: Vec<Step>, found: &m
 }
 
 /// Nothing of a refused plan is done, not even what nobody objected to: the planner is wrong about something.
-fn refuse(desired: &Desired, found: &mut Pass, objections: Vec<String>) {
+fn refuse(desired: &Desired, found: &mut Pass, objections: &[String]) {
+    let objections = objections.join("; ");
     error!(
         document = desired.document,
         generation = desired.generation,
-        objections = objections.join("; "),
+        objections,
         "the critic refused the plan: a bug of valkeep; nothing was done"
     );
     found.refused = true;
@@ -136,10 +148,7 @@ fn refuse(desired: &Desired, found: &mut Pass, objections: Vec<String>) {
         resource: Resource::Document,
         kind: HoldKind::Stalled,
         reason: HoldReason::RefusedByCritic,
-        message: format!(
-            "valkeep's own check refused what it had planned, so nothing was done: {}",
-            objections.join("; ")
-        ),
+        message: format!("valkeep's own check refused what it had planned, so nothing was done: {objections}"),
         hint: Some("report this as a bug of valkeep, with this status".to_owned()),
         until: None,
     });
@@ -200,6 +209,8 @@ fn is_repair(step: &Step) -> bool {
     )
 }
 
-fn words(step: &Step) -> String {
-    describe_step(step).to_string()
+/// Verb, resource and id, for the log.
+pub(crate) fn words(step: &Step) -> String {
+    let text = describe_step(step);
+    format!("{} {} {}", text.verb, text.resource, text.id)
 }

@@ -284,10 +284,7 @@ async fn failures_back_off_exponentially_up_to_the_cap_and_success_resets() {
 #[tokio::test(start_paused = true)]
 async fn the_back_off_of_one_key_delays_no_other() {
     let bench = bench(limits(1));
-    bench.script(
-        "bad",
-        std::iter::repeat_n(Act::Take(Duration::ZERO, RETRY), 50),
-    );
+    bench.script("bad", std::iter::repeat_n(Act::Take(Duration::ZERO, RETRY), 50));
     bench.now("bad").await;
     bench.pass(20 * SECOND).await;
     bench.now("good").await;

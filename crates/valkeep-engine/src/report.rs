@@ -3,6 +3,7 @@
 //! Conditions of a pass are decided by `valkeep_plan::assess`; here they are put together with ids, figures, holds and
 //! history, and with what only the engine knows: that the document is not valid, or in another one's way.
 
+use crate::memory::START_SLACK_S;
 use crate::pass::{Pass, address};
 use crate::table::{Good, Validity, View, Work};
 use valkeep_core::identity::TAG_SNAPSHOTS_ENDED;
@@ -14,8 +15,6 @@ use valkeep_plan::Assessment;
 
 /// Findings told in one condition's message; all of them stand in the status itself.
 const FINDINGS_TOLD: usize = 3;
-/// Two looks at one process may differ by this much about when it started: its uptime is in whole seconds.
-const START_SLACK_S: i64 = 2;
 
 /// The status of a document of which a version is in force.
 pub(crate) fn converging(
@@ -45,7 +44,15 @@ pub(crate) fn converging(
     let revision = &good.revision;
     match &view.validity {
         Validity::Valid => {
-            say(&mut status, view, now, ConditionType::DocumentValid, ConditionStatus::True, "Valid", "the document is valid");
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::DocumentValid,
+                ConditionStatus::True,
+                "Valid",
+                "the document is valid",
+            );
         }
         // What is in force is kept true, but it is not what the document says now: that is not Ready, whatever the
         // assessment of the older version is.
@@ -53,18 +60,67 @@ pub(crate) fn converging(
             let reason = HoldReason::InvalidDocument.to_string();
             let message = format!("{}; revision {revision} stays in force", told(findings));
             status.last_good_revision = Some(revision.clone());
-            status.phase = "The document is not valid; its last good revision stays in force".to_owned();
-            say(&mut status, view, now, ConditionType::DocumentValid, ConditionStatus::False, &reason, &message);
-            say(&mut status, view, now, ConditionType::Ready, ConditionStatus::False, &reason, &message);
-            say(&mut status, view, now, ConditionType::Reconciling, ConditionStatus::False, &reason, &message);
-            say(&mut status, view, now, ConditionType::Stalled, ConditionStatus::True, &reason, &message);
+            status.phase = String::from("The document is not valid; its last good revision stays in force");
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::DocumentValid,
+                ConditionStatus::False,
+                &reason,
+                &message,
+            );
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::Ready,
+                ConditionStatus::False,
+                &reason,
+                &message,
+            );
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::Reconciling,
+                ConditionStatus::False,
+                &reason,
+                &message,
+            );
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::Stalled,
+                ConditionStatus::True,
+                &reason,
+                &message,
+            );
         }
         Validity::Unread(error) => {
             let message = format!("{error}; revision {revision} stays in force");
             status.last_good_revision = Some(revision.clone());
-            status.phase = "The document changed and cannot be read; its last good revision stays in force".to_owned();
-            say(&mut status, view, now, ConditionType::DocumentValid, ConditionStatus::Unknown, UNREAD, &message);
-            say(&mut status, view, now, ConditionType::Ready, ConditionStatus::Unknown, UNREAD, &message);
+            status.phase =
+                String::from("The document changed and cannot be read; its last good revision stays in force");
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::DocumentValid,
+                ConditionStatus::Unknown,
+                UNREAD,
+                &message,
+            );
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::Ready,
+                ConditionStatus::Unknown,
+                UNREAD,
+                &message,
+            );
         }
     }
     finish(before, status, now)
@@ -85,27 +141,75 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
     });
     match &view.validity {
         Validity::Valid => {
-            say(&mut status, view, now, ConditionType::DocumentValid, ConditionStatus::True, "Valid", "the document is valid");
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::DocumentValid,
+                ConditionStatus::True,
+                "Valid",
+                "the document is valid",
+            );
         }
         Validity::Invalid(findings) => {
             let reason = HoldReason::InvalidDocument.to_string();
             let message = format!("{}; no good version is known, so nothing is done", told(findings));
-            status.phase = "The document is not valid; nothing is done".to_owned();
-            say(&mut status, view, now, ConditionType::DocumentValid, ConditionStatus::False, &reason, &message);
+            status.phase = String::from("The document is not valid; nothing is done");
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::DocumentValid,
+                ConditionStatus::False,
+                &reason,
+                &message,
+            );
             stall(&mut status, view, now, &reason, &message);
         }
         Validity::Unread(error) => {
             let message = format!("{error}; nothing is done until it can be read");
-            status.phase = "The document cannot be read; nothing is done".to_owned();
-            say(&mut status, view, now, ConditionType::DocumentValid, ConditionStatus::Unknown, UNREAD, &message);
-            say(&mut status, view, now, ConditionType::Ready, ConditionStatus::Unknown, UNREAD, &message);
-            say(&mut status, view, now, ConditionType::Reconciling, ConditionStatus::True, UNREAD, &message);
-            say(&mut status, view, now, ConditionType::Stalled, ConditionStatus::False, UNREAD, &message);
+            status.phase = String::from("The document cannot be read; nothing is done");
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::DocumentValid,
+                ConditionStatus::Unknown,
+                UNREAD,
+                &message,
+            );
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::Ready,
+                ConditionStatus::Unknown,
+                UNREAD,
+                &message,
+            );
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::Reconciling,
+                ConditionStatus::True,
+                UNREAD,
+                &message,
+            );
+            say(
+                &mut status,
+                view,
+                now,
+                ConditionType::Stalled,
+                ConditionStatus::False,
+                UNREAD,
+                &message,
+            );
         }
     }
     if let Work::Conflict(message) = &view.work {
         let reason = HoldReason::Conflict.to_string();
-        status.phase = "Another document wants the same; nothing is done".to_owned();
+        status.phase = String::from("Another document wants the same; nothing is done");
         status.holds = vec![HoldStatus {
             reason: reason.clone(),
             message: message.clone(),
@@ -137,29 +241,24 @@ fn begin(before: Option<&Status>, view: &View, now: Timestamp) -> Status {
 
 /// Remembers what a reader of history wants to find: when it became ready, when it stopped to be, what went on.
 fn finish(before: Option<&Status>, mut status: Status, now: Timestamp) -> Status {
-    let is = |type_: ConditionType, status: &Status| status.is(type_);
-    let was = |type_: ConditionType| before.is_some_and(|before| before.is(type_));
-    let message = |type_: ConditionType, status: &Status| {
-        status.condition(type_).map(|condition| condition.message.clone()).unwrap_or_default()
-    };
-    let before_phase = before.map_or("", |before| before.phase.as_str());
-    for (type_, yes, no) in [
+    for (type_, begins, ends) in [
         (ConditionType::Ready, "Ready", "NotReady"),
         (ConditionType::Stalled, "Stalled", "NotStalled"),
+        (ConditionType::DriftDetected, "Drift", "NoDrift"),
     ] {
-        match (was(type_), is(type_, &status)) {
-            (false, true) => {
-                let message = message(type_, &status);
-                status.remember(now, yes, message);
-            }
-            (true, false) => {
-                let message = message(type_, &status);
-                status.remember(now, no, message);
-            }
-            (true, true) | (false, false) => {}
+        let was = before.is_some_and(|before| before.is(type_));
+        let is = status.is(type_);
+        if was != is {
+            let message = status
+                .condition(type_)
+                .map_or_else(String::new, |condition| condition.message.clone());
+            status.remember(now, if is { begins } else { ends }, message);
         }
     }
-    if status.phase != before_phase {
+    // A phase is a class and, after a colon, details that may change at every look, like the number of keys.
+    let class = |phase: &str| phase.split(':').next().unwrap_or_default().to_owned();
+    let is_news = before.is_none_or(|before| class(&before.phase) != class(&status.phase));
+    if is_news && class(&status.phase) != "Ready" && class(&status.phase) != "Stalled" {
         let phase = status.phase.clone();
         status.remember(now, "Phase", phase);
     }
@@ -167,9 +266,33 @@ fn finish(before: Option<&Status>, mut status: Status, now: Timestamp) -> Status
 }
 
 fn stall(status: &mut Status, view: &View, now: Timestamp, reason: &str, message: &str) {
-    say(status, view, now, ConditionType::Ready, ConditionStatus::False, reason, message);
-    say(status, view, now, ConditionType::Reconciling, ConditionStatus::False, reason, message);
-    say(status, view, now, ConditionType::Stalled, ConditionStatus::True, reason, message);
+    say(
+        status,
+        view,
+        now,
+        ConditionType::Ready,
+        ConditionStatus::False,
+        reason,
+        message,
+    );
+    say(
+        status,
+        view,
+        now,
+        ConditionType::Reconciling,
+        ConditionStatus::False,
+        reason,
+        message,
+    );
+    say(
+        status,
+        view,
+        now,
+        ConditionType::Stalled,
+        ConditionStatus::True,
+        reason,
+        message,
+    );
 }
 
 fn say(
@@ -194,7 +317,11 @@ fn say(
 fn told(findings: &valkeep_document::Findings) -> String {
     let first: Vec<String> = findings.0.iter().take(FINDINGS_TOLD).map(ToString::to_string).collect();
     let more = findings.0.len().saturating_sub(FINDINGS_TOLD);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
     format!("{}{more}", first.join("; "))
 }
 
@@ -218,7 +345,10 @@ fn resources(desired: &valkeep_core::Desired, observed: &Observed) -> Resources 
         mount_targets: mount_targets(observed),
         access_point_id: access_point.map(|found| found.id.to_string()),
         access_point_arn: access_point.map(|found| found.arn.clone()),
-        role_policy_name: observed.role_policy.present().map(|_| desired.names.role_policy.clone()),
+        role_policy_name: observed
+            .role_policy
+            .present()
+            .map(|_| desired.names.role_policy.clone()),
         log_group: observed.log_group.present().map(|group| group.name.clone()),
         task_definition_arn: service.map(|service| service.task_definition.clone()),
         service_arn: service.map(|service| service.arn.clone()),
@@ -248,7 +378,12 @@ fn mount_targets(observed: &Observed) -> Vec<MountTargetStatus> {
 
 /// As it last answered: what it said before is kept while it cannot be asked, for a reader wants the last known figures
 /// most when the server is gone. The conditions say that it is.
-fn valkey(before: Option<&Status>, observed: &Observed, load_seconds: Option<u64>, now: Timestamp) -> Option<ValkeyStatus> {
+fn valkey(
+    before: Option<&Status>,
+    observed: &Observed,
+    load_seconds: Option<u64>,
+    now: Timestamp,
+) -> Option<ValkeyStatus> {
     let before = before.and_then(|before| before.valkey.as_ref());
     let Some(info) = observed.valkey.present() else {
         return before.cloned();

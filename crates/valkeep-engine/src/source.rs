@@ -206,6 +206,8 @@ fn tell(key: &DocumentKey, entry: &Entry, current: &Read, good: Option<&Good>) {
             first = findings.0.first().map(ToString::to_string),
             "document is not valid"
         ),
-        Read::Unread(error) => warn!(%key, generation, revision, in_force, error, "document cannot be read; it is tried again"),
+        Read::Unread(error) => {
+            warn!(%key, generation, revision, in_force, error, "document cannot be read; it is tried again");
+        }
     }
 }

@@ -38,10 +38,6 @@ enum Tag {
 }
 
 impl StatusFile {
-    pub(crate) fn latest(&self) -> Option<&Arc<Status>> {
-        self.latest.as_ref()
-    }
-
     pub(crate) fn unwritten(&self) -> Option<&str> {
         self.unwritten.as_deref()
     }
@@ -67,12 +63,11 @@ impl StatusFile {
         build: impl Fn(Option<&Status>) -> Status,
     ) -> Arc<Status> {
         self.call(name);
-        let trouble = match name {
-            Some(name) => self.try_write(store, name, &build).await.err(),
-            None => {
-                self.latest = Some(Arc::new(build(self.latest.as_deref())));
-                Some("statuses of other documents have this one's name and stem; rename one of them".to_owned())
-            }
+        let trouble = if let Some(name) = name {
+            self.try_write(store, name, &build).await.err()
+        } else {
+            self.latest = Some(Arc::new(build(self.latest.as_deref())));
+            Some("statuses of other documents have this one's name and stem; rename one of them".to_owned())
         };
         match (&self.unwritten, &trouble) {
             (None, Some(message)) => warn!(
@@ -95,12 +90,20 @@ impl StatusFile {
         build: &impl Fn(Option<&Status>) -> Status,
     ) -> Result<(), String> {
         for _ in 0..TRIES {
-            let read = if matches!(self.tag, Tag::Unknown) { self.read(store, name).await } else { Ok(()) };
+            let read = if matches!(self.tag, Tag::Unknown) {
+                self.read(store, name).await
+            } else {
+                Ok(())
+            };
             // Ours knows more than the stored one, which may have been shortened; the stored one outlives us.
             let status = build(self.latest.as_deref().or(self.stored.as_ref()));
             self.latest = Some(Arc::new(status.clone()));
             read.map_err(|error| error.to_string())?;
-            if self.stored.as_ref().is_some_and(|stored| !status.noticeable_difference(stored)) {
+            if self
+                .stored
+                .as_ref()
+                .is_some_and(|stored| !status.noticeable_difference(stored))
+            {
                 return Ok(());
             }
             let expect = match &self.tag {
@@ -128,17 +131,10 @@ impl StatusFile {
     }
 
     async fn read(&mut self, store: &dyn DocumentStore, name: &str) -> Result<(), StoreError> {
-        match bounded(store, "read", store.read_status(name)).await? {
-            Some(stored) => {
-                // What is not a status is written over; nobody else has a place there.
-                self.stored = Status::from_json(&stored.body);
-                self.tag = Tag::Is(stored.tag);
-            }
-            None => {
-                self.stored = None;
-                self.tag = Tag::Absent;
-            }
-        }
+        let found = bounded(store, "read", store.read_status(name)).await?;
+        // What is not a status is written over; nobody else has a place there.
+        self.stored = found.as_ref().and_then(|found| Status::from_json(&found.body));
+        self.tag = found.map_or(Tag::Absent, |found| Tag::Is(found.tag));
         Ok(())
     }
 

@@ -55,6 +55,21 @@ pub(crate) struct View {
     pub(crate) work: Work,
 }
 
+impl View {
+    /// Whether what was said on `other` can be said on this.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        let kinds = |view: &Self| {
+            (
+                std::mem::discriminant(&view.work),
+                std::mem::discriminant(&view.validity),
+            )
+        };
+        self.entry.revision == other.entry.revision
+            && self.status_name == other.status_name
+            && kinds(self) == kinds(other)
+    }
+}
+
 /// Whether the current version is a good one.
 #[derive(Debug, Clone)]
 pub(crate) enum Validity {
