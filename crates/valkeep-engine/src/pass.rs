@@ -71,11 +71,8 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
     let mut tried: HashSet<String> = HashSet::new();
     for round in 1..=ROUNDS_MAX {
         if let Err(objections) = critic(desired, &found.observed, &found.plan) {
-            refuse(
-                desired,
-                &mut found,
-                objections.iter().map(ToString::to_string).collect(),
-            );
+            let words: Vec<String> = objections.iter().map(ToString::to_string).collect();
+            refuse(desired, &mut found, &words);
             break;
         }
         let steps: Vec<Step> = found
