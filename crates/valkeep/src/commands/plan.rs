@@ -24,7 +24,7 @@ pub(crate) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
     let observed = observe(&aws, &desired).await;
     let now = world::SystemClock.now();
     let forecast = valkeep_plan::forecast(&desired, &observed, now);
-    let plan = PlanView::new(&desired, &observed, &forecast.stages);
+    let plan = PlanView::new(&desired, &observed, &forecast);
     let mut out = Out::stdout();
     match args.output {
         TextOrJson::Text => {

@@ -41,11 +41,24 @@ fn walk(path: String, from: Value, to: Value, fields: &mut Vec<Field>) {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
+    let key = camel(key);
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+/// `memory_mib` as documents and AWS spell it, `memoryMib`. Names of others (`AWS_REGION`) stay.
+fn camel(key: &str) -> String {
+    let mut name = String::new();
+    let mut letters = key.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letters.peek().copied() {
+            Some(next) if letter == '_' && next.is_ascii_lowercase() && !name.is_empty() => {
+                name.push(next.to_ascii_uppercase());
+                letters.next();
+            }
+            _ => name.push(letter),
+        }
     }
+    name
 }
 
 /// Longer texts are cut; the JSON has them whole.
@@ -119,8 +132,8 @@ mod tests {
 
     #[test]
     fn only_leaves_that_differ_are_named() {
-        let from = json!({"cpu": 256, "container": {"image": "valkey:8.0", "port": 6379}, "gone": true});
-        let to = json!({"cpu": 256, "container": {"image": "valkey:8.1", "port": 6379}, "new": [1]});
+        let from = json!({"cpu_units": 256, "container": {"image": "valkey:8.0", "port": 6379}, "gone": true});
+        let to = json!({"cpu_units": 512, "container": {"image": "valkey:8.1", "port": 6379, "A_B": "c"}, "new": [1]});
         let field = |path: &str, from, to| Field {
             path: path.to_owned(),
             from,
@@ -129,7 +142,9 @@ mod tests {
         assert_eq!(
             fields(Some(&from), &to),
             [
+                field("cpuUnits", json!(256), json!(512)),
                 field("container.image", json!("valkey:8.0"), json!("valkey:8.1")),
+                field("container.A_B", Value::Null, json!("c")),
                 field("new", Value::Null, json!([1])),
                 field("gone", json!(true), Value::Null),
             ]

@@ -9,7 +9,8 @@ pub(crate) use text::text;
 use crate::exit::Exit;
 use serde::Serialize;
 use serde_json::Value;
-use valkeep_core::{Desired, Hold, HoldKind, Observed, Plan, Resource, Timestamp};
+use valkeep_core::{Desired, Hold, HoldKind, Observed, Resource, Timestamp};
+use valkeep_plan::Forecast;
 
 /// The whole way to the document: the first stage is what is done now, each next one follows from the answers to the
 /// one before.
@@ -25,6 +26,8 @@ pub(crate) struct PlanView {
     outcome: Outcome,
     summary: Summary,
     stages: Vec<Stage>,
+    /// What is still held when every stage is done, as far as it can be foreseen.
+    left: Vec<HoldView>,
 }
 
 /// What it comes to.
@@ -92,7 +95,7 @@ struct Field {
     to: Value,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct HoldView {
     resource: String,
@@ -106,8 +109,9 @@ struct HoldView {
 }
 
 impl PlanView {
-    /// Puts the planner's stages in words. `observed` is what was seen, for the values that a step replaces.
-    pub(crate) fn new(desired: &Desired, observed: &Observed, stages: &[Plan]) -> Self {
+    /// Puts the planner's forecast in words. `observed` is what was seen, for the values that a step replaces.
+    pub(crate) fn new(desired: &Desired, observed: &Observed, forecast: &Forecast) -> Self {
+        let Forecast { stages, left } = forecast;
         let running = observed
             .running_definition
             .present()
@@ -142,6 +146,7 @@ impl PlanView {
             outcome: outcome(&summary, first),
             summary,
             stages: views,
+            left: left.iter().map(hold).collect(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A plan as text.
 
 use super::diff::{short, short_pair};
-use super::{Field, HoldView, Outcome, PlanView, Stage, StepView, Verb};
+use super::{Field, HoldView, Outcome, PlanView, StepView, Verb};
 use crate::output::{Out, Tone, printable};
 use std::fmt::Write;
 use valkeep_core::{HoldKind, Timestamp};
@@ -19,6 +19,7 @@ pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
         outcome: _,
         summary: _,
         stages,
+        left: _,
     } = plan;
     line(
         &mut text,
@@ -34,7 +35,7 @@ pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
         let heading = if index == 1 { "Then" } else { "After that" };
         section(&mut text, heading, &stage.steps, out);
     }
-    holds(&mut text, stages, now, out);
+    holds(&mut text, plan, now, out);
     line(&mut text, "");
     line(&mut text, &last_word(plan));
     text
@@ -89,12 +90,18 @@ fn row(change: Verb, field: &Field, width: usize) -> String {
     }
 }
 
-/// What is held now. What only waits for the steps above is left out: the order of the stages says it already.
-fn holds(text: &mut String, stages: &[Stage], now: Timestamp, out: &Out) {
-    let Some(first) = stages.first() else { return };
-    let more = stages.iter().skip(1).any(|stage| !stage.steps.is_empty());
-    let told = |hold: &&HoldView| !(more && hold.kind == HoldKind::Waiting && hold.reason == "Dependency");
-    let mut told: Vec<&HoldView> = first.holds.iter().filter(told).collect();
+/// What is held. Left out is what only waits for the steps above: the order of the stages says it already. Told, too,
+/// is what a person will be needed for further on.
+fn holds(text: &mut String, plan: &PlanView, now: Timestamp, out: &Out) {
+    let PlanView { stages, left, .. } = plan;
+    let first = stages.first().map_or(&[][..], |stage| &stage.holds);
+    let steps = stages.iter().any(|stage| !stage.steps.is_empty());
+    let passes = |hold: &HoldView| steps && hold.kind == HoldKind::Waiting && !left.contains(hold);
+    let mut told: Vec<&HoldView> = first.iter().filter(|hold| !passes(hold)).collect();
+    told.extend(
+        left.iter()
+            .filter(|hold| hold.kind == HoldKind::Stalled && !first.contains(hold)),
+    );
     if told.is_empty() {
         return;
     }
@@ -170,10 +177,11 @@ mod tests {
     use valkeep_core::desired::Throughput;
     use valkeep_core::ids::{FileSystemId, SecurityGroupId};
     use valkeep_core::{Hold, HoldReason, Observed, Plan, Resource, Scope, Step};
+    use valkeep_plan::Forecast;
 
     const DOCUMENT: &str = include_str!("../../../tests/document.yaml");
 
-    fn show(stages: &[Plan]) -> String {
+    fn show(stages: Vec<Plan>) -> String {
         let scope = Scope {
             partition: "aws".into(),
             account: "123456789012".into(),
@@ -183,7 +191,12 @@ mod tests {
         };
         let document = valkeep_document::read("a.yaml", DOCUMENT.as_bytes()).expect("valid");
         let desired = document.desired(&scope, 1).expect("in scope");
-        let view = PlanView::new(&desired, &Observed::nothing(), stages);
+        let left = stages.first().map(|plan| plan.holds.clone()).unwrap_or_default();
+        let left = left
+            .into_iter()
+            .filter(|hold| hold.reason != HoldReason::Dependency)
+            .collect();
+        let view = PlanView::new(&desired, &Observed::nothing(), &Forecast { stages, left });
         text(&view, Timestamp::UNIX_EPOCH, &Out::plain())
     }
 
@@ -261,7 +274,7 @@ mod tests {
             ..Plan::default()
         };
         assert_eq!(
-            show(&[now, later]),
+            show(vec![now, later]),
             "\
 checkout-cache: service production/checkout-valkey in eu-west-1, account 123456789012, installation default
 
@@ -289,7 +302,7 @@ Plan: 1 to create, 2 to change, 1 to remove; 2 of 4 now
 
     #[test]
     fn nothing_to_do_is_said() {
-        assert!(show(&[Plan::default()]).ends_with("\n\nNothing to do: everything is as the document says\n"));
-        assert!(show(&[]).ends_with("\n\nNothing to do: everything is as the document says\n"));
+        assert!(show(vec![Plan::default()]).ends_with("\n\nNothing to do: everything is as the document says\n"));
+        assert!(show(Vec::new()).ends_with("\n\nNothing to do: everything is as the document says\n"));
     }
 }
