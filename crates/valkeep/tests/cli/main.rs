@@ -2,6 +2,7 @@
 
 mod aws;
 mod golden;
+mod run;
 mod sandbox;
 mod statuses;
 mod stores;
