@@ -1,1 +1,7 @@
-//! Placeholder.
+//! What the suites share: localaws as the SDK's HTTP client, a seeded world, a Valkey that answers as told, moto.
+
+pub mod in_process;
+pub mod moto;
+pub mod scene;
+pub mod story;
+pub mod valkey;

@@ -1,0 +1,110 @@
+//! The control plane of the example document converges on moto, the AWS that nobody here wrote, over real sockets, and
+//! a second pass changes nothing.
+//!
+//! moto starts no tasks of services, so converged means here that only waits for the task remain. What it lacks
+//! (UpdateFileSystem, PutBackupPolicy, deployment settings at creation) the document does not need, or costs one more
+//! UpdateService.
+
+use anyhow::{Context, Result, bail};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use std::collections::BTreeMap;
+use tokio::process::Command;
+use valkeep_aws::{Aws, Options};
+use valkeep_core::ports::World;
+use valkeep_core::{HoldKind, Plan, Resource, Timestamp};
+use valkeep_plan::{critic, describe_step, fold, plan};
+use valkeep_store::{Expect, StoreUrl, Written};
+use valkeep_tests::moto::{Moto, python_program};
+use valkeep_tests::scene::example;
+
+#[tokio::test]
+async fn the_example_converges_on_moto_and_a_second_pass_changes_nothing() -> Result<()> {
+    let moto = Moto::start().await?;
+    let world = seed(&moto).await?;
+    let aws = Aws::new(&config(&moto), Options::default());
+    let scope = aws.scope("default", 0).await?;
+
+    // The document goes through moto's S3, and comes back the same.
+    let url: StoreUrl = "s3://valkeep-demo/docs/".parse()?;
+    let store = aws.store(url.clone(), url.default_status()?);
+    let text = world.iter().fold(example("trigpointing-valkey.yaml"), |text, (from, to)| text.replace(from, to));
+    store.put("trigpointing-valkey", text.as_bytes()).await?;
+    let entry = store.list().await?.pop().context("one document")?;
+    let body = store.fetch(&entry).await?;
+    assert_eq!(body, text.as_bytes());
+    let document = valkeep_document::read(&entry.key, &body).map_err(|findings| anyhow::anyhow!("{findings}"))?;
+    let desired = document.desired(&scope, entry.generation).map_err(|findings| anyhow::anyhow!("{findings}"))?;
+
+    let mut last = Plan::default();
+    for pass in 1..=8 {
+        let mut observed = aws.observe(&desired).await;
+        let mut acted = 0;
+        for _ in 0..12 {
+            last = plan(&desired, &observed, Timestamp::now());
+            critic(&desired, &observed, &last).map_err(|objections| anyhow::anyhow!("{objections:?}"))?;
+            if last.steps.is_empty() {
+                break;
+            }
+            for step in last.steps.clone() {
+                let done = aws.act(&desired, &step).await.with_context(|| describe_step(&step).to_string())?;
+                fold(&mut observed, &step, &done);
+                acted += 1;
+            }
+        }
+        if acted == 0 {
+            println!("at rest in pass {pass}");
+            break;
+        }
+    }
+    if !last.steps.is_empty() {
+        bail!("not at rest: {:#?}", last.steps);
+    }
+    for hold in &last.holds {
+        let only_the_task = matches!(hold.resource, Resource::Service | Resource::Task | Resource::Valkey);
+        assert!(hold.kind == HoldKind::Notice || only_the_task, "{hold:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn status_is_written_by_compare_and_swap_on_moto_too() -> Result<()> {
+    let moto = Moto::start().await?;
+    seed(&moto).await?;
+    let aws = Aws::new(&config(&moto), Options::default());
+    for url in ["s3://valkeep-demo/docs/", "ssm:/valkeep/docs/"] {
+        let url: StoreUrl = url.parse()?;
+        let store = aws.store(url.clone(), url.default_status()?);
+        assert_eq!(store.read_status("cache").await?, None, "{url}");
+        let Written::Yes(first) = store.write_status("cache", b"{\"a\":1}", &Expect::Absent).await? else {
+            bail!("{url}: nobody else writes");
+        };
+        let Written::Yes(_) = store.write_status("cache", b"{\"a\":2}", &Expect::Tag(first.clone())).await? else {
+            bail!("{url}: nobody else writes");
+        };
+        let late = store.write_status("cache", b"{\"a\":3}", &Expect::Tag(first)).await?;
+        assert_eq!(late, Written::Conflict, "{url}");
+        let status = store.read_status("cache").await?.context("a status")?;
+        assert_eq!(status.body, b"{\"a\":2}", "{url}");
+        assert!(store.list().await?.is_empty(), "{url}: a status is no document");
+    }
+    Ok(())
+}
+
+/// Makes what the example document expects, by boto3, and tells moto's ids for the example's.
+async fn seed(moto: &Moto) -> Result<BTreeMap<String, String>> {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/seed.py");
+    let output = Command::new(python_program("python")?).arg(script).arg(&moto.endpoint).kill_on_drop(true).output().await?;
+    anyhow::ensure!(output.status.success(), "seed.py: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn config(moto: &Moto) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(&moto.endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("AKIDTEST", "secret", None, None, "tests")))
+        .build()
+}

@@ -1,0 +1,294 @@
+//! Tells a story: a script of commands against a local AWS on a paused clock, and the transcript of what they print.
+//!
+//! ```text
+//! # A comment is copied into the transcript.
+//! document minimal.yaml            the document is one of manifests/examples
+//! edit FROM => TO                  the document's text is changed
+//! settle                           passes, with time going on, until nothing more happens
+//! pass                             one pass: look, plan, check, act, until no step is left
+//! advance 90                       seconds
+//! hand ec2 RevokeSecurityGroupIngress {"GroupId": "$security_group"}    somebody changes AWS by hand
+//! fault DescribeSubnets AccessDenied
+//! no faults
+//! valkey unreachable | keys 1000 | unsaved 5 | saved | version 9.1.2 | restarted
+//! conditions                       those that are not as they should be at rest
+//! ```
+
+use crate::scene::{Scene, example};
+use anyhow::{Context, Result, bail};
+use localaws::{Delays, Fault, FaultKind, Service};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+use valkeep_core::ports::{Probe, World};
+use valkeep_core::{ConditionStatus, ConditionType, Desired, Fact, Hold, Observed, Plan, StepFailure};
+use valkeep_plan::{Context as AssessContext, assess, critic, describe_step, fold, plan};
+
+/// Passes of one `settle`. Fifteen seconds apart, so a story may wait for an hour and a half.
+const PASSES_MAX: usize = 400;
+/// Between two passes of a `settle`.
+const PACE: Duration = Duration::from_secs(15);
+/// As the engine has it.
+const ROUNDS_MAX: usize = 12;
+
+/// Runs a script and gives its transcript. An error is a broken script, not a story that ends badly.
+pub fn tell(script: &str) -> Result<String> {
+    // One thread, a seeded generator and a paused clock: a story is told the same way each time.
+    fastrand::seed(3);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    runtime.block_on(async {
+        let mut teller = Teller {
+            scene: Scene::new(Delays::aws()),
+            began: tokio::time::Instant::now(),
+            document: String::new(),
+            generation: 0,
+            last: None,
+            out: String::new(),
+        };
+        for (number, line) in script.lines().enumerate() {
+            teller.command(line.trim()).await.with_context(|| format!("line {}: {line}", number + 1))?;
+        }
+        teller.end().await?;
+        Ok(teller.out)
+    })
+}
+
+struct Teller {
+    scene: Scene,
+    began: tokio::time::Instant,
+    document: String,
+    generation: i64,
+    last: Option<Told>,
+    out: String,
+}
+
+struct Told {
+    desired: Desired,
+    observed: Observed,
+    plan: Plan,
+    failures: Vec<StepFailure>,
+    steps: Vec<String>,
+}
+
+impl Teller {
+    async fn command(&mut self, line: &str) -> Result<()> {
+        if line.is_empty() || line.starts_with('#') {
+            writeln!(self.out, "{line}")?;
+            return Ok(());
+        }
+        writeln!(self.out, "> {line}")?;
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "document" => {
+                self.document = example(rest);
+                self.generation += 1;
+            }
+            "edit" => {
+                let (from, to) = rest.split_once(" => ").context("edit FROM => TO")?;
+                if !self.document.contains(from) {
+                    bail!("the document does not hold `{from}`");
+                }
+                self.document = self.document.replace(from, &to.replace("\\n", "\n"));
+                self.generation += 1;
+            }
+            "pass" => {
+                let told = self.pass().await?;
+                self.print(&told)?;
+                self.last = Some(told);
+            }
+            "settle" => self.settle().await?,
+            "advance" => tokio::time::advance(Duration::from_secs(rest.parse()?)).await,
+            "hand" => self.hand(rest)?,
+            "fault" => {
+                let (operation, kind) = rest.split_once(' ').context("fault OPERATION KIND")?;
+                let kind = match kind {
+                    "AccessDenied" => FaultKind::AccessDenied,
+                    "Throttle" => FaultKind::Throttle,
+                    "ServerError" => FaultKind::ServerError,
+                    other => bail!("no fault {other}"),
+                };
+                self.scene.aws.inject(Fault::on(operation, kind));
+            }
+            "no" => self.scene.aws.clear_faults(),
+            "valkey" => self.valkey(rest)?,
+            "conditions" => self.conditions()?,
+            other => bail!("no command {other}"),
+        }
+        Ok(())
+    }
+
+    /// Every story ends at rest.
+    async fn end(&mut self) -> Result<()> {
+        let told = self.pass().await?;
+        writeln!(self.out, "\nPlanning once more:")?;
+        self.print(&told)?;
+        if !told.steps.is_empty() || !told.plan.steps.is_empty() {
+            bail!("the story does not end at rest:\n{}", self.out);
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        let mut said = String::new();
+        for _ in 0..PASSES_MAX {
+            let told = self.pass().await?;
+            let mut text = String::new();
+            std::mem::swap(&mut self.out, &mut text);
+            self.print(&told)?;
+            std::mem::swap(&mut self.out, &mut text);
+            let waiting = told.plan.retry_at.is_some()
+                || !told.failures.is_empty()
+                || told.plan.holds.iter().any(|hold| hold.kind == valkeep_core::HoldKind::Waiting);
+            let rest = told.steps.is_empty() && !waiting;
+            // A wait that says the same again is not worth a line.
+            if text != said {
+                writeln!(self.out, "+{} s", self.began.elapsed().as_secs())?;
+                self.out.push_str(&text);
+                said = text;
+            }
+            self.last = Some(told);
+            if rest {
+                return Ok(());
+            }
+            tokio::time::advance(PACE).await;
+        }
+        bail!("not at rest after {PASSES_MAX} passes:\n{}", self.out)
+    }
+
+    async fn pass(&self) -> Result<Told> {
+        let document = valkeep_document::read("story.yaml", self.document.as_bytes())
+            .map_err(|findings| anyhow::anyhow!("{findings}"))?;
+        let desired = document
+            .desired(&self.scene.scope(), self.generation)
+            .map_err(|findings| anyhow::anyhow!("{findings}"))?;
+        let world = self.scene.client();
+        let mut observed = world.observe(&desired).await;
+        if let Some(ip) = observed.serving_task().and_then(|task| task.ip) {
+            observed.valkey = match self.scene.valkey.info(SocketAddr::new(ip, desired.task.port)).await {
+                Ok(info) => Fact::Present(info),
+                Err(doubt) => Fact::Unknown(doubt),
+            };
+        }
+        let mut told = Told {
+            plan: plan(&desired, &observed, self.scene.aws.now()),
+            desired,
+            observed,
+            failures: Vec::new(),
+            steps: Vec::new(),
+        };
+        for _ in 0..ROUNDS_MAX {
+            if let Err(objections) = critic(&told.desired, &told.observed, &told.plan) {
+                bail!("the critic objects: {objections:?}");
+            }
+            if told.plan.steps.is_empty() || !told.failures.is_empty() {
+                break;
+            }
+            for step in std::mem::take(&mut told.plan.steps) {
+                match world.act(&told.desired, &step).await {
+                    Ok(done) => {
+                        told.steps.push(describe_step(&step).to_string());
+                        fold(&mut told.observed, &step, &done);
+                    }
+                    Err(failure) => told.failures.push(StepFailure { step, failure }),
+                }
+            }
+            told.plan = plan(&told.desired, &told.observed, self.scene.aws.now());
+        }
+        Ok(told)
+    }
+
+    fn print(&mut self, told: &Told) -> Result<()> {
+        for step in &told.steps {
+            writeln!(self.out, "  done  {step}")?;
+        }
+        for failure in &told.failures {
+            writeln!(self.out, "  fail  {}", failure.failure)?;
+        }
+        for hold in &told.plan.holds {
+            let Hold { kind, reason, message, .. } = hold;
+            writeln!(self.out, "  {:<7} {reason}: {message}", format!("{kind:?}").to_lowercase())?;
+        }
+        if told.steps.is_empty() && told.failures.is_empty() && told.plan.holds.is_empty() {
+            writeln!(self.out, "  nothing to do")?;
+        }
+        Ok(())
+    }
+
+    fn conditions(&mut self) -> Result<()> {
+        let told = self.last.as_ref().context("no pass yet")?;
+        let context = AssessContext { now: self.scene.aws.now(), previous: None, drift: Vec::new() };
+        let assessment = assess(&told.desired, &told.observed, &told.plan, &told.failures, &context);
+        writeln!(self.out, "  {}", assessment.phase)?;
+        for condition in assessment.conditions {
+            let rest = match condition.type_ {
+                ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DriftDetected => ConditionStatus::False,
+                _ => ConditionStatus::True,
+            };
+            if condition.status != rest || condition.type_ == ConditionType::Ready {
+                let (type_, status) = (condition.type_, condition.status);
+                writeln!(self.out, "  {type_:?}={status:?} {}: {}", condition.reason, condition.message)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody changes AWS by hand; `$name` stands for ids that were seen.
+    fn hand(&mut self, rest: &str) -> Result<()> {
+        let mut parts = rest.splitn(3, ' ');
+        let (service, operation, input) =
+            (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or("{}"));
+        let service = match service {
+            "ec2" => Service::Ec2,
+            "ecs" => Service::Ecs,
+            "efs" => Service::Efs,
+            "iam" => Service::Iam,
+            "logs" => Service::Logs,
+            other => bail!("no service {other}"),
+        };
+        let mut input = input.to_owned();
+        if let Some(told) = &self.last {
+            let Observed { security_group, file_system, access_point, mount_targets, service, .. } = &told.observed;
+            let names = &told.desired.names;
+            for (name, value) in [
+                ("$security_group", security_group.present().map(|one| one.id.to_string())),
+                ("$file_system", file_system.present().map(|one| one.id.to_string())),
+                ("$access_point", access_point.present().map(|one| one.id.to_string())),
+                ("$mount_target", mount_targets.present().and_then(|all| all.first()).map(|one| one.id.to_string())),
+                ("$service", service.present().map(|one| one.arn.clone())),
+                ("$role_policy", Some(names.role_policy.clone())),
+            ] {
+                input = input.replace(name, &value.unwrap_or_default());
+            }
+        }
+        let input: Value = serde_json::from_str(&input).with_context(|| input.clone())?;
+        if let Err(error) = self.scene.aws.call(service, operation, &input) {
+            bail!("{error:?}");
+        }
+        Ok(())
+    }
+
+    fn valkey(&self, rest: &str) -> Result<()> {
+        let now = self.scene.aws.now();
+        let (word, value) = rest.split_once(' ').unwrap_or((rest, ""));
+        match word {
+            "unreachable" => self.scene.valkey.unreachable(),
+            "restarted" => self.scene.valkey.restarted(now, "fedcba9876543210"),
+            "keys" => {
+                let keys = value.parse()?;
+                self.scene.valkey.change(|info| info.keys = keys);
+            }
+            "unsaved" => {
+                let changes = value.parse()?;
+                self.scene.valkey.change(|info| info.changes_since_save = changes);
+            }
+            "saved" => self.scene.valkey.change(|info| {
+                (info.last_save, info.last_save_ok, info.changes_since_save) = (now, true, 0);
+                info.saves_started += 1;
+            }),
+            "version" => self.scene.valkey.change(|info| info.version = value.to_owned()),
+            other => bail!("no Valkey that is {other}"),
+        }
+        Ok(())
+    }
+}
