@@ -39,8 +39,9 @@ fmt:
 generate:
 	UPDATE_GOLDEN=1 $(CARGO) test --workspace -- golden
 
-bench: setup-demo
-	$(CARGO) run --release -p valkeep-tests --bin bench
+bench:
+	$(CARGO) build --workspace --release
+	@$(TARGET)/release/bench
 
 setup-demo:
 	@tests/setup/install.sh demo $(VENV)
