@@ -55,6 +55,8 @@ struct Serve {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Speed {
+    /// No time at all.
+    Instant,
     /// Seconds.
     Fast,
     /// What is usual on AWS: minutes.
@@ -86,7 +88,11 @@ async fn run(serve: Serve) -> Result<()> {
         account,
         seed,
         epoch: Timestamp::now(),
-        delays: if speed == Speed::Aws { Delays::aws() } else { Delays::default() },
+        delays: match speed {
+            Speed::Instant => Delays::zero(),
+            Speed::Fast => Delays::default(),
+            Speed::Aws => Delays::aws(),
+        },
         tasks: if simulate_tasks { TaskRunner::Simulated } else { TaskRunner::Processes },
         data_dir,
         ..Config::default()

@@ -1,0 +1,12 @@
+//! The local AWS, asked over its wire protocols with requests made by hand.
+
+mod client;
+mod discovery;
+mod ec2;
+mod efs;
+mod faults;
+mod iam;
+mod logs;
+mod s3;
+mod server;
+mod ssm;
