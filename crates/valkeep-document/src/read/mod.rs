@@ -1,28 +1,53 @@
 //! Reading: bytes in, a document or all findings out.
+//!
+//! Bytes become a tree that knows positions (`tree`), the tree is walked against the document's shape (`shape`, by the
+//! means of `walk` and the rules of `forms` and `flags`), and the walk makes the document itself: what was not checked
+//! cannot get in. Time and memory are bounded by the file's length, the tree's depth and size, and the number of findings.
 
-use crate::{Document, Finding, Findings};
+mod elsewhere;
+mod flags;
+mod forms;
+mod nearest;
+mod report;
+mod shape;
+mod tree;
+mod walk;
+
+use crate::{Document, Findings};
+use report::Report;
+use tree::At;
 
 /// The longest document that is read. 1 MiB is about 500 times the example; longer ones are hostile or mistaken.
 pub const LIMIT_BYTES: usize = 1024 * 1024;
+/// As much of an invalid document as is looked at for its name.
+const NAME_BYTES: usize = 64 * 1024;
 
 /// Reads a document. All findings at once, by position; `file` is only for messages.
 pub fn read(file: &str, bytes: &[u8]) -> Result<Document, Findings> {
-    serde_yaml::from_slice::<Document>(bytes)
-        .map(Document::filled)
-        .map_err(|error| {
-            Findings(vec![Finding {
-                file: file.to_owned(),
-                line: error.location().map_or(0, |at| at.line()),
-                column: error.location().map_or(0, |at| at.column()),
-                path: String::new(),
-                problem: error.to_string(),
-                instead: None,
-            }])
-        })
+    let mut report = Report::new(file);
+    if bytes.len() > LIMIT_BYTES {
+        let problem = format!("the file has {} bytes, at most {LIMIT_BYTES} are read", bytes.len());
+        report.say(At::START, "", problem, "start from `manifests/examples/minimal.yaml`");
+        return Err(report.into_findings());
+    }
+    let document = tree::parse(bytes, &mut report).and_then(|root| shape::document(file, &root, &mut report));
+    if let (Some(document), true) = (document, report.is_empty()) {
+        return Ok(document);
+    }
+    if report.is_empty() {
+        report.add(At::START, "", shape::bug());
+    }
+    Err(report.into_findings())
 }
 
-/// `metadata.name` of a document that is not valid, if it can be made out.
+/// `metadata.name` of a document that may not be valid, for its status: None where it cannot be made out or is no valid
+/// name. Looks at the first 64 KiB and at nothing behind the name.
 pub fn readable_name(bytes: &[u8]) -> Option<String> {
-    let value: serde_yaml::Value = serde_yaml::from_slice(bytes.get(..LIMIT_BYTES).unwrap_or(bytes)).ok()?;
-    value.get("metadata")?.get("name")?.as_str().map(str::to_owned)
+    let bytes = bytes.get(..NAME_BYTES).unwrap_or(bytes);
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let text = match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => str::from_utf8(&bytes[..error.valid_up_to()]).ok()?,
+    };
+    tree::name(text).filter(|name| forms::dns_label(name).is_ok())
 }

@@ -1,0 +1,124 @@
+//! What a document means.
+
+use crate::manifests;
+use valkeep_core::desired::{Persistence, StaleDump, Throughput};
+use valkeep_core::{Desired, Scope};
+use valkeep_document::{Document, Preset, SaveRule, read};
+
+fn scope() -> Scope {
+    Scope {
+        partition: "aws".into(),
+        account: "123456789012".into(),
+        region: "eu-west-1".into(),
+        installation: "default".into(),
+        dns_grace_s: 90,
+    }
+}
+
+fn document(file: &str) -> Document {
+    read(file, &std::fs::read(manifests(file)).unwrap()).unwrap()
+}
+
+fn desired(file: &str) -> Desired {
+    document(file).desired(&scope(), 7).unwrap()
+}
+
+fn save(desired: &Desired) -> String {
+    desired.snapshots().unwrap().save.directive()
+}
+
+#[test]
+fn the_presets_are_those_of_the_runbook() {
+    assert_eq!(save(&desired("examples/minimal.yaml")), "900 1 300 10 60 10000");
+    assert_eq!(save(&desired("valid/frequent.yaml")), "300 1 60 10 10 10000");
+    assert_eq!(save(&desired("valid/infrequent.yaml")), "3600 1 900 10 300 10000");
+    assert_eq!(save(&desired("valid/custom-rules.yaml")), "3600 1 1 2147483647");
+    let off = desired("valid/off.yaml");
+    assert_eq!(save(&off), "");
+    assert!(!off.saves());
+}
+
+#[test]
+fn disabled_persistence_has_no_directory() {
+    let desired = desired("valid/disabled.yaml");
+    assert_eq!(desired.persistence, Persistence::Disabled);
+}
+
+#[test]
+fn the_example_means_the_runbook() {
+    let desired = desired("examples/trigpointing-valkey.yaml");
+    assert_eq!(desired.document, "trigpointing-valkey");
+    assert_eq!(desired.generation, 7);
+    assert_eq!(desired.identity.cluster, "trigpointing-cluster");
+    assert_eq!(desired.access_point.path, "/valkey-data");
+    assert_eq!(desired.access_point.permissions, "0755");
+    assert_eq!((desired.access_point.uid, desired.access_point.gid), (1000, 1000));
+    assert_eq!(desired.file_system.throughput, Throughput::Bursting);
+    assert_eq!(desired.file_system.transition_to_ia.as_deref(), Some("AFTER_30_DAYS"));
+    assert_eq!(desired.log_group.name, "/ecs/trigpointing-valkey");
+    assert_eq!(desired.task.stop_timeout_s, 120);
+    assert_eq!(desired.dns_grace_s, 90);
+    assert!(!desired.load_stale_dump);
+    let snapshots = desired.snapshots().unwrap();
+    assert_eq!(snapshots.mount_path, "/data");
+    assert_eq!(snapshots.stale_dump, StaleDump::Load);
+    assert_eq!(desired.nfs_clients().len(), 2);
+}
+
+#[test]
+fn tags_are_the_users_a_name_and_ours() {
+    let example = desired("examples/trigpointing-valkey.yaml");
+    assert_eq!(example.tags["service"], "trigpointing");
+    assert_eq!(example.tags["Name"], "trigpointing-valkey");
+    assert!(example.identity.owns(&example.tags));
+    let own_name = desired("valid/tags.yaml");
+    assert_eq!(own_name.tags["Name"], "my cache");
+    assert!(own_name.tags.len() <= 50);
+}
+
+#[test]
+fn never_is_the_absence_of_the_lifecycle_rule() {
+    assert_eq!(desired("valid/provisioned.yaml").file_system.transition_to_ia, None);
+    assert_eq!(
+        desired("valid/provisioned.yaml").file_system.throughput,
+        Throughput::Provisioned(1.5)
+    );
+}
+
+#[test]
+fn the_annotation_allows_a_stale_dump() {
+    assert!(desired("valid/metadata.yaml").load_stale_dump);
+}
+
+#[test]
+fn another_region_is_a_finding_at_its_place() {
+    let document = document("examples/trigpointing-valkey.yaml");
+    let scope = Scope {
+        region: "us-east-1".into(),
+        ..scope()
+    };
+    let findings = document.desired(&scope, 1).unwrap_err();
+    assert_eq!(findings.0.len(), 1);
+    assert_eq!(findings.0[0].path, "spec.region");
+    assert_eq!(findings.0[0].file, "examples/trigpointing-valkey.yaml");
+    assert!(findings.0[0].line > 1 && findings.0[0].column == 11, "{findings}");
+}
+
+#[test]
+fn a_document_made_by_hand_is_checked_for_what_has_no_meaning() {
+    let mut document = document("examples/minimal.yaml");
+    document.spec.network.subnet_ids = vec!["nonsense".into()];
+    document.spec.network.task_security_group_ids.clear();
+    document.spec.file_system.provisioned_mibps = Some(1.0);
+    document.spec.persistence.snapshots.preset = Preset::Custom;
+    let findings = document.desired(&scope(), 1).unwrap_err();
+    let paths: Vec<&str> = findings.0.iter().map(|finding| finding.path.as_str()).collect();
+    assert!(paths.contains(&"spec.network.subnetIds[0]"), "{findings}");
+    assert!(paths.contains(&"spec.network.taskSecurityGroupIds"), "{findings}");
+    assert!(paths.contains(&"spec.fileSystem.provisionedMibps"), "{findings}");
+    assert!(paths.contains(&"spec.persistence.snapshots.rules"), "{findings}");
+
+    document.spec.persistence.snapshots.rules = Some(vec![SaveRule { seconds: 1, changes: 1 }]);
+    let findings = document.desired(&scope(), 1).unwrap_err();
+    assert!(!findings.to_string().contains("rules"), "{findings}");
+}
