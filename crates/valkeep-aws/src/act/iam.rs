@@ -1,0 +1,19 @@
+//! The inline policy of the task role.
+
+use crate::clients::Inner;
+use crate::error::Named;
+use serde_json::Value;
+use valkeep_core::{Done, Failure};
+
+/// Overwrites, so doing it twice is doing it once.
+pub(super) async fn put_role_policy(aws: &Inner, role: &str, policy: &str, document: &Value) -> Result<Done, Failure> {
+    aws.iam
+        .put_role_policy()
+        .role_name(role)
+        .policy_name(policy)
+        .policy_document(document.to_string())
+        .send()
+        .await
+        .named("iam:PutRolePolicy")?;
+    Ok(Done::Changed)
+}

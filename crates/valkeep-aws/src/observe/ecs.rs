@@ -1,0 +1,408 @@
+//! The service, what it runs, and what it could run.
+
+use crate::clients::Inner;
+use crate::convert::{doubt, fact, some, tags, timestamp, unexpected};
+use crate::definition;
+use crate::error::Named;
+use crate::service;
+use aws_sdk_ecs::types::{
+    Attachment, Container, DesiredStatus, ServiceField, SortOrder, Task as SdkTask, TaskDefinitionField,
+    TaskDefinitionStatus,
+};
+use futures_util::future::join_all;
+use std::net::IpAddr;
+use valkeep_core::failure::Failure;
+use valkeep_core::identity::TAG_HASH;
+use valkeep_core::observed::{ObservedDefinition, Rollout, Service, Task};
+use valkeep_core::{Desired, Fact, TaskDefinition};
+
+/// Revisions of our family that are looked at.
+const FAMILY_MAX: usize = 10;
+/// The same where there is no service yet: what an interrupted creation may have left.
+const FAMILY_FRESH_MAX: usize = 3;
+/// Tasks in one DescribeTasks call.
+const TASKS_PER_CALL: usize = 100;
+/// Pages of 100 tasks each. A service that fails at every start leaves about 100 stopped tasks in the hour that ECS
+/// remembers them.
+const TASK_PAGES_MAX: usize = 5;
+
+/// What was seen of ECS.
+pub(super) struct Ecs {
+    pub(super) cluster: Fact<()>,
+    pub(super) service: Fact<Service>,
+    pub(super) running: Fact<ObservedDefinition>,
+    pub(super) family: Fact<Vec<ObservedDefinition>>,
+    pub(super) tasks: Fact<Vec<Task>>,
+}
+
+pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
+    let (cluster, service) = match find_service(aws, desired).await {
+        Ok(found) => found,
+        Err(failure) => {
+            let doubt = doubt(failure);
+            return Ecs {
+                cluster: Fact::Unknown(doubt.clone()),
+                service: Fact::Unknown(doubt),
+                running: Fact::not_looked("ecs:DescribeTaskDefinition"),
+                family: Fact::not_looked("ecs:ListTaskDefinitions"),
+                tasks: Fact::not_looked("ecs:ListTasks"),
+            };
+        }
+    };
+    let Some(found) = service.present() else {
+        return Ecs {
+            cluster,
+            service,
+            running: Fact::Absent,
+            family: fact(family(aws, &desired.names.family, FAMILY_FRESH_MAX).await.map(Some)),
+            tasks: Fact::Absent,
+        };
+    };
+    let (definitions, tasks) = tokio::join!(definitions(aws, desired, found), tasks(aws, desired, found));
+    let (running, family) = definitions;
+    Ecs {
+        tasks: fact(tasks.map(Some)),
+        cluster,
+        service,
+        running,
+        family,
+    }
+}
+
+/// The cluster and the service; a missing cluster proves that the service is absent.
+async fn find_service(aws: &Inner, desired: &Desired) -> Result<(Fact<()>, Fact<Service>), Failure> {
+    let identity = &desired.identity;
+    let found = describe_service(aws, &identity.cluster, &identity.service).await;
+    match found {
+        Err(failure) if failure.code == "ClusterNotFoundException" => Ok((Fact::Absent, Fact::Absent)),
+        found => Ok((Fact::Present(()), fact(Ok(found?)))),
+    }
+}
+
+/// One service with its tags; none where ECS does not know it or it is INACTIVE.
+pub(crate) async fn describe_service(aws: &Inner, cluster: &str, name: &str) -> Result<Option<Service>, Failure> {
+    const CALL: &str = "ecs:DescribeServices";
+    let answer = aws
+        .ecs
+        .describe_services()
+        .cluster(cluster)
+        .services(name)
+        .include(ServiceField::Tags)
+        .send()
+        .await
+        .named(CALL)?;
+    if let Some(found) = answer.services().first() {
+        return service::parse(CALL, found);
+    }
+    match answer.failures().first() {
+        Some(failure) if failure.reason() == Some("MISSING") => Ok(None),
+        Some(failure) => Err(unexpected(CALL, failure.reason().unwrap_or("no reason given"))),
+        None => Err(unexpected(CALL, "neither a service nor a failure")),
+    }
+}
+
+/// What the service runs, and our other revisions where the running one may not be what the document means.
+async fn definitions(
+    aws: &Inner,
+    desired: &Desired,
+    service: &Service,
+) -> (Fact<ObservedDefinition>, Fact<Vec<ObservedDefinition>>) {
+    let running = fact(describe_definition(aws, &service.task_definition).await);
+    let look = match &running {
+        Fact::Present(running) => !settled(desired, running),
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
+    };
+    let family = if look {
+        fact(family(aws, &desired.names.family, FAMILY_MAX).await.map(Some))
+    } else {
+        Fact::not_looked("ecs:ListTaskDefinitions")
+    };
+    (running, family)
+}
+
+/// Whether the running definition is ours as registered and plausibly what the document means. Rendering is the
+/// planner's, so this compares only what both sides spell alike; where it is wrong, registering finds the revision
+/// that exists already.
+fn settled(desired: &Desired, running: &ObservedDefinition) -> bool {
+    let Some(found) = &running.definition else {
+        return false;
+    };
+    running.active
+        && desired.identity.owns(&running.tags)
+        && running.tags.get(TAG_HASH) == Some(&found.hash())
+        && plausible(desired, found)
+}
+
+fn plausible(desired: &Desired, found: &TaskDefinition) -> bool {
+    let task = &desired.task;
+    let container = &found.container;
+    let command = [container.entry_point.join(" "), container.command.join(" ")].join(" ");
+    let snapshots = desired.snapshots();
+    found.cpu == task.cpu
+        && found.memory_mib == task.memory_mib
+        && found.launch_type == task.launch_type
+        && found.execution_role_arn == task.execution_role_arn
+        && container.name == task.container
+        && container.image == task.image
+        && container.port == task.port
+        && container.stop_timeout_s == task.stop_timeout_s
+        && container.log_group == desired.log_group.name
+        && found.volume.is_some() == snapshots.is_some()
+        && container.mount_path.as_ref() == snapshots.map(|snapshots| &snapshots.mount_path)
+        && task.extra_flags.iter().all(|flag| command.contains(flag.as_str()))
+        && snapshots.is_none_or(|snapshots| {
+            command.contains(&snapshots.filename)
+                && snapshots
+                    .save
+                    .0
+                    .iter()
+                    .all(|rule| command.contains(&format!("{} {}", rule.seconds, rule.changes)))
+        })
+}
+
+/// One revision with its tags, kept for good once read: revisions never change but for their status, and a service
+/// goes on running a deregistered one.
+async fn describe_definition(aws: &Inner, arn: &str) -> Result<Option<ObservedDefinition>, Failure> {
+    const CALL: &str = "ecs:DescribeTaskDefinition";
+    if let Some(kept) = aws.cache.definitions.get(&arn.to_owned()) {
+        return Ok(Some(kept));
+    }
+    let answer = aws
+        .ecs
+        .describe_task_definition()
+        .task_definition(arn)
+        .include(TaskDefinitionField::Tags)
+        .send()
+        .await
+        .named(CALL)?;
+    let found = some(CALL, "task definition", answer.task_definition())?;
+    let observed = ObservedDefinition {
+        arn: found.task_definition_arn().unwrap_or(arn).to_owned(),
+        active: found.status() == Some(&TaskDefinitionStatus::Active),
+        tags: tags(answer.tags().iter().map(|tag| (tag.key(), tag.value()))),
+        definition: definition::parse(found),
+    };
+    aws.cache.definitions.put(arn.to_owned(), observed.clone());
+    Ok(Some(observed))
+}
+
+/// ACTIVE revisions of `family`, newest first, at most `most`.
+pub(crate) async fn family(aws: &Inner, family: &str, most: usize) -> Result<Vec<ObservedDefinition>, Failure> {
+    const CALL: &str = "ecs:ListTaskDefinitions";
+    let answer = aws
+        .ecs
+        .list_task_definitions()
+        .family_prefix(family)
+        .status(TaskDefinitionStatus::Active)
+        .sort(SortOrder::Desc)
+        .max_results(10)
+        .send()
+        .await
+        .named(CALL)?;
+    let mut revisions: Vec<(u32, &String)> = answer
+        .task_definition_arns()
+        .iter()
+        .filter_map(|arn| Some((revision(arn, family)?, arn)))
+        .collect();
+    revisions.sort_by(|one, two| two.cmp(one));
+    let described = join_all(
+        revisions
+            .iter()
+            .take(most)
+            .map(|(_, arn)| describe_definition(aws, arn)),
+    );
+    let mut found = Vec::new();
+    for definition in described.await {
+        // The listing has just said that it is ACTIVE, which a kept description may not know.
+        found.extend(definition?.map(|definition| ObservedDefinition {
+            active: true,
+            ..definition
+        }));
+    }
+    Ok(found)
+}
+
+/// The revision in `arn:...:task-definition/FAMILY:REVISION`, if it is of this family.
+fn revision(arn: &str, family: &str) -> Option<u32> {
+    let (_, name) = arn.rsplit_once('/')?;
+    let (of, revision) = name.rsplit_once(':')?;
+    if of == family { revision.parse().ok() } else { None }
+}
+
+/// Tasks of the service. Stopped and stopping ones are asked for only where something is not at rest.
+async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> Result<Vec<Task>, Failure> {
+    let identity = &desired.identity;
+    let (cluster, name) = (&identity.cluster, &identity.service);
+    let (running, stopped) = tokio::join!(list_tasks(aws, cluster, name, DesiredStatus::Running), async {
+        if at_rest(service) {
+            Ok(Listing::default())
+        } else {
+            list_tasks(aws, cluster, name, DesiredStatus::Stopped).await
+        }
+    });
+    let mut arns = running?.complete()?;
+    // The stopped ones only explain; the newest pages do that as well as all.
+    arns.extend(stopped?.arns);
+    describe_tasks(aws, cluster, &desired.task.container, arns).await
+}
+
+fn at_rest(service: &Service) -> bool {
+    let [deployment] = &service.deployments[..] else {
+        return false;
+    };
+    service.desired > 0
+        && service.running == service.desired
+        && service.pending == 0
+        && deployment.rollout == Rollout::Completed
+        && deployment.failed_tasks == 0
+}
+
+/// Task ARNs, perhaps not all of them.
+#[derive(Default)]
+struct Listing {
+    arns: Vec<String>,
+    more: bool,
+}
+
+impl Listing {
+    /// All of them.
+    fn complete(self) -> Result<Vec<String>, Failure> {
+        if self.more {
+            return Err(unexpected(LIST_TASKS, "more than 500 tasks of a one-task service"));
+        }
+        Ok(self.arns)
+    }
+}
+
+const LIST_TASKS: &str = "ecs:ListTasks";
+
+async fn list_tasks(aws: &Inner, cluster: &str, service: &str, status: DesiredStatus) -> Result<Listing, Failure> {
+    let mut arns = Vec::new();
+    let mut page: Option<String> = None;
+    for _ in 0..TASK_PAGES_MAX {
+        let answer = aws
+            .ecs
+            .list_tasks()
+            .cluster(cluster)
+            .service_name(service)
+            .desired_status(status.clone())
+            .max_results(100)
+            .set_next_token(page)
+            .send()
+            .await
+            .named(LIST_TASKS)?;
+        arns.extend_from_slice(answer.task_arns());
+        page = answer
+            .next_token()
+            .filter(|token| !token.is_empty())
+            .map(ToOwned::to_owned);
+        if page.is_none() {
+            break;
+        }
+    }
+    Ok(Listing {
+        arns,
+        more: page.is_some(),
+    })
+}
+
+/// Tasks by ARN; those that ECS no longer knows (`MISSING`) are gone.
+async fn describe_tasks(
+    aws: &Inner,
+    cluster: &str,
+    container: &str,
+    mut arns: Vec<String>,
+) -> Result<Vec<Task>, Failure> {
+    const CALL: &str = "ecs:DescribeTasks";
+    arns.sort();
+    arns.dedup();
+    let mut tasks = Vec::new();
+    for some_arns in arns.chunks(TASKS_PER_CALL) {
+        let answer = aws
+            .ecs
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(Some(some_arns.to_vec()))
+            .send()
+            .await
+            .named(CALL)?;
+        if let Some(failure) = answer
+            .failures()
+            .iter()
+            .find(|failure| failure.reason() != Some("MISSING"))
+        {
+            return Err(unexpected(CALL, failure.reason().unwrap_or("no reason given")));
+        }
+        for task in answer.tasks() {
+            tasks.push(parse_task(CALL, container, task)?);
+        }
+    }
+    // Newest stop first, those that run before all others.
+    tasks.sort_by(|one, two| {
+        let key = |task: &Task| (task.is_stopped(), std::cmp::Reverse(task.stopped_at), task.arn.clone());
+        key(one).cmp(&key(two))
+    });
+    Ok(tasks)
+}
+
+fn parse_task(call: &str, container: &str, found: &SdkTask) -> Result<Task, Failure> {
+    let ours = found.containers().iter().find(|one| one.name() == Some(container));
+    let ours = ours.or_else(|| found.containers().first());
+    let by_container = ours
+        .and_then(|container| container.network_interfaces().first())
+        .and_then(|interface| interface.private_ipv4_address());
+    let by_attachment = found
+        .attachments()
+        .iter()
+        .flat_map(Attachment::details)
+        .find(|detail| detail.name() == Some("privateIPv4Address"))
+        .and_then(|detail| detail.value());
+    let ip: Option<IpAddr> = by_container.or(by_attachment).and_then(|ip| ip.parse().ok());
+    Ok(Task {
+        arn: some(call, "task ARN", found.task_arn())?.to_owned(),
+        last_status: found.last_status().unwrap_or("UNKNOWN").to_owned(),
+        desired_status: found.desired_status().unwrap_or("UNKNOWN").to_owned(),
+        task_definition: found.task_definition_arn().unwrap_or_default().to_owned(),
+        ip,
+        health: found.health_status().map(|health| health.as_str().to_owned()),
+        started_at: found.started_at().and_then(timestamp),
+        stopped_at: found.stopped_at().and_then(timestamp),
+        stop_code: found.stop_code().map(|code| code.as_str().to_owned()),
+        stopped_reason: found
+            .stopped_reason()
+            .filter(|reason| !reason.is_empty())
+            .map(ToOwned::to_owned),
+        exit_code: ours.and_then(Container::exit_code),
+        container_reason: ours.and_then(|container| container.reason()).map(ToOwned::to_owned),
+    })
+}
+
+/// Tasks of the service that have not stopped for good, whatever they are meant to do.
+pub(crate) async fn tasks_left(
+    aws: &Inner,
+    desired: &Desired,
+    cluster: &str,
+    name: &str,
+) -> Result<Vec<Task>, Failure> {
+    let (running, stopped) = tokio::join!(
+        list_tasks(aws, cluster, name, DesiredStatus::Running),
+        list_tasks(aws, cluster, name, DesiredStatus::Stopped),
+    );
+    let mut arns = running?.complete()?;
+    arns.extend(stopped?.complete()?);
+    let tasks = describe_tasks(aws, cluster, &desired.task.container, arns).await?;
+    Ok(tasks.into_iter().filter(|task| !task.is_stopped()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revisions_of_another_family_are_left_out() {
+        let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/valkeep-a:12";
+        assert_eq!(revision(arn, "valkeep-a"), Some(12));
+        assert_eq!(revision(arn, "valkeep"), None);
+    }
+}
