@@ -90,11 +90,11 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     async fn converge(&self, key: &DocumentKey, view: &View, good: &Good, memory: &mut Memory) -> Verdict {
         let store = &*self.stores[key.store];
         if memory.converged.is_none() {
-            // A restart knows from the status alone that this generation was Ready.
+            // A restart knows from the status alone that this revision was Ready.
             let before = memory.file.remembered(store, view.status_name.as_deref()).await;
             memory.converged = before
-                .filter(|status| status.is(ConditionType::Ready) && status.observed_revision == good.revision)
-                .map(|status| status.observed_generation);
+                .filter(|status| status.is(ConditionType::Ready))
+                .map(|status| status.observed_revision.clone());
         }
         let desired = &good.desired;
         let pass = pass::pass(&*self.world, &*self.probe, &*self.clock, &self.stop, desired).await;
@@ -112,7 +112,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         };
         let status = self.tell(key, &last, memory).await;
         if status.is(ConditionType::Ready) {
-            memory.converged = Some(desired.generation);
+            memory.converged = Some(good.revision.clone());
         }
         let pass = &last.pass;
         let verdict = self.next(pass, memory.quiet);
@@ -157,12 +157,12 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     fn next(&self, pass: &Pass, quiet: u32) -> Verdict {
         let holds = &pass.plan.holds;
         let any = |kind: HoldKind| holds.iter().any(|hold| hold.kind == kind);
-        let blind = any(HoldKind::Unknown);
-        // What only waits for something that needs a person, or that cannot be seen, does not move by itself.
+        let failed = !pass.failures.is_empty() || pass.refused || any(HoldKind::Unknown);
+        // What only waits for something that needs a person, that failed or cannot be seen does not move by itself.
         let waiting = holds
             .iter()
             .any(|hold| hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency)
-            || (any(HoldKind::Waiting) && !any(HoldKind::Stalled) && !blind);
+            || (any(HoldKind::Waiting) && !any(HoldKind::Stalled) && !failed);
         // A server that was just started answers soon; one that cannot be reached at all is the probe's matter.
         let server = &pass.observed.valkey;
         let loading = server.present().is_some_and(|info| info.loading);
@@ -180,7 +180,6 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         if let Some(at) = known_end.or(pass.plan.retry_at.filter(|_| !waiting)) {
             delay = delay.min(until(self.clock.now(), at));
         }
-        let failed = !pass.failures.is_empty() || pass.refused || blind;
         if failed {
             return Verdict::Retry { within: delay };
         }
@@ -325,10 +324,11 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     }
 }
 
-/// What a pass wanted to change although this very generation had been converged: somebody else changed it.
+/// What a pass wanted to change although this very revision had been converged: somebody else changed it.
 fn note_drift(good: &Good, pass: &Pass, memory: &mut Memory) {
     let desired = &good.desired;
-    if memory.converged == Some(desired.generation) && !pass.first_wanted.is_empty() {
+    let was_converged = memory.converged.as_ref() == Some(&good.revision);
+    if was_converged && !pass.first_wanted.is_empty() {
         warn!(
             document = desired.document,
             generation = desired.generation,
@@ -336,7 +336,7 @@ fn note_drift(good: &Good, pass: &Pass, memory: &mut Memory) {
             "drift: it was as the document says, and somebody changed it"
         );
         memory.drift.clone_from(&pass.first_wanted);
-    } else if pass.plan.is_converged() || memory.converged != Some(desired.generation) {
+    } else if pass.plan.is_converged() || !was_converged {
         memory.drift.clear();
     }
 }

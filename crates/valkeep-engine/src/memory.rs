@@ -14,9 +14,10 @@ pub(crate) struct Memory {
     pub(crate) file: StatusFile,
     /// The last pass, for looks at Valkey between passes.
     pub(crate) last: Option<Last>,
-    /// The generation that was fully converged: what its next pass has to change is drift.
-    pub(crate) converged: Option<i64>,
-    /// What differed although the generation had been converged, until a pass finds nothing more.
+    /// The revision that was fully converged: what its next pass has to change is drift. Not the generation, of which two
+    /// changes within one second share one where it is a time.
+    pub(crate) converged: Option<String>,
+    /// What differed although the revision had been converged, until a pass finds nothing more.
     pub(crate) drift: Vec<Step>,
     /// Passes in a row in which nothing changed.
     pub(crate) quiet: u32,

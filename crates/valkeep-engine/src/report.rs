@@ -7,7 +7,10 @@ use crate::memory::START_SLACK_S;
 use crate::pass::{Pass, address};
 use crate::table::{Good, Validity, View, Work};
 use valkeep_core::identity::TAG_SNAPSHOTS_ENDED;
-use valkeep_core::{Condition, ConditionStatus, ConditionType, Hold, HoldReason, Observed, Timestamp, ValkeyInfo};
+use valkeep_core::observed::MountTarget;
+use valkeep_core::{
+    Condition, ConditionStatus, ConditionType, Desired, Fact, Hold, HoldReason, Observed, Timestamp, ValkeyInfo,
+};
 use valkeep_document::status::{
     HoldStatus, MountTargetStatus, Resources, StaleDumpStatus, Status, ValkeyStatus, whole_seconds,
 };
@@ -31,7 +34,8 @@ pub(crate) fn converging(
     status.installation.clone_from(&desired.identity.installation);
     status.phase.clone_from(&assessment.phase);
     status.address = address(desired, observed).map(|address| address.to_string());
-    status.resources = resources(desired, observed);
+    let known = before.map(|before| before.resources.clone()).unwrap_or_default();
+    status.resources = resources(desired, observed, known);
     status.valkey = valkey(before, observed, load_seconds, now);
     status.stale_dump = stale_dump(observed, now);
     status.holds = pass.plan.holds.iter().map(hold).collect();
@@ -334,36 +338,58 @@ fn hold(hold: &Hold) -> HoldStatus {
     }
 }
 
-fn resources(desired: &valkeep_core::Desired, observed: &Observed) -> Resources {
-    let file_system = observed.file_system.present();
-    let access_point = observed.access_point.present();
-    let service = observed.service.present();
+/// What cannot be seen now keeps the id that it was last known by, for that is when a reader needs it; what is proved to
+/// be absent has none.
+fn resources(desired: &Desired, observed: &Observed, known: Resources) -> Resources {
+    // Nothing belongs to a file system that is not there, and nobody looks for it.
+    let storage = if observed.file_system.is_absent() {
+        Resources::default()
+    } else {
+        known.clone()
+    };
+    let file_system = &observed.file_system;
+    let access_point = &observed.access_point;
     Resources {
-        security_group_id: observed.security_group.present().map(|group| group.id.to_string()),
-        file_system_id: file_system.map(|found| found.id.to_string()),
-        file_system_arn: file_system.map(|found| found.arn.clone()),
-        mount_targets: mount_targets(observed),
-        access_point_id: access_point.map(|found| found.id.to_string()),
-        access_point_arn: access_point.map(|found| found.arn.clone()),
-        role_policy_name: observed
-            .role_policy
-            .present()
-            .map(|_| desired.names.role_policy.clone()),
-        log_group: observed.log_group.present().map(|group| group.name.clone()),
-        task_definition_arn: service.map(|service| service.task_definition.clone()),
-        service_arn: service.map(|service| service.arn.clone()),
-        task_arn: observed.serving_task().map(|task| task.arn.clone()),
+        security_group_id: id(&observed.security_group, known.security_group_id, |group| {
+            group.id.to_string()
+        }),
+        file_system_id: id(file_system, storage.file_system_id, |found| found.id.to_string()),
+        file_system_arn: id(file_system, storage.file_system_arn, |found| found.arn.clone()),
+        mount_targets: match &observed.mount_targets {
+            Fact::Present(targets) => mount_targets(observed, targets),
+            Fact::Absent => Vec::new(),
+            Fact::Unknown(_) => storage.mount_targets,
+        },
+        access_point_id: id(access_point, storage.access_point_id, |found| found.id.to_string()),
+        access_point_arn: id(access_point, storage.access_point_arn, |found| found.arn.clone()),
+        role_policy_name: id(&observed.role_policy, known.role_policy_name, |_| {
+            desired.names.role_policy.clone()
+        }),
+        log_group: id(&observed.log_group, known.log_group, |group| group.name.clone()),
+        task_definition_arn: id(&observed.service, known.task_definition_arn, |service| {
+            service.task_definition.clone()
+        }),
+        service_arn: id(&observed.service, known.service_arn, |service| service.arn.clone()),
+        task_arn: match &observed.tasks {
+            Fact::Present(_) | Fact::Absent => observed.serving_task().map(|task| task.arn.clone()),
+            Fact::Unknown(_) => known.task_arn,
+        },
+    }
+}
+
+fn id<T>(fact: &Fact<T>, known: Option<String>, id: impl FnOnce(&T) -> String) -> Option<String> {
+    match fact {
+        Fact::Present(found) => Some(id(found)),
+        Fact::Absent => None,
+        Fact::Unknown(_) => known,
     }
 }
 
 /// By zone name where the subnets are known, else by zone id; in the order of zones, because AWS has none.
-fn mount_targets(observed: &Observed) -> Vec<MountTargetStatus> {
+fn mount_targets(observed: &Observed, targets: &[MountTarget]) -> Vec<MountTargetStatus> {
     let zones = observed.subnets.present();
-    let mut targets: Vec<MountTargetStatus> = observed
-        .mount_targets
-        .present()
-        .into_iter()
-        .flatten()
+    let mut targets: Vec<MountTargetStatus> = targets
+        .iter()
         .map(|target| MountTargetStatus {
             zone: zones
                 .and_then(|subnets| subnets.found.iter().find(|subnet| subnet.zone_id == target.zone_id))

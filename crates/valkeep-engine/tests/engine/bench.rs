@@ -13,32 +13,32 @@ use valkeep_engine::{
 };
 use valkeep_store::DocumentStore;
 
-pub const SECOND: Duration = Duration::from_secs(1);
-pub const MINUTE: Duration = Duration::from_mins(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 /// Longer than anything here may take, in the time of the test.
 const PATIENCE: Duration = Duration::from_hours(2);
 
 /// Stores and a cloud that outlive engines.
-pub struct World {
-    pub cloud: Arc<Cloud>,
-    pub stores: Vec<Arc<MemoryStore>>,
-    pub settings: Settings,
+pub(crate) struct World {
+    pub(crate) cloud: Arc<Cloud>,
+    pub(crate) stores: Vec<Arc<MemoryStore>>,
+    pub(crate) settings: Settings,
 }
 
 /// An engine at work.
-pub struct Running {
-    pub snapshots: watch::Receiver<Snapshot>,
-    pub queue: watch::Receiver<QueueStats>,
-    pub stop: CancellationToken,
-    pub task: JoinHandle<Report>,
+pub(crate) struct Running {
+    pub(crate) snapshots: watch::Receiver<Snapshot>,
+    pub(crate) queue: watch::Receiver<QueueStats>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<Report>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_stores(&["s3://docs/one/"])
     }
 
-    pub fn with_stores(urls: &[&str]) -> Self {
+    pub(crate) fn with_stores(urls: &[&str]) -> Self {
         Self {
             cloud: Arc::new(Cloud::new(Arc::new(TestClock::start()))),
             stores: urls.iter().map(|url| Arc::new(MemoryStore::new(url))).collect(),
@@ -46,11 +46,11 @@ impl World {
         }
     }
 
-    pub fn store(&self) -> &MemoryStore {
+    pub(crate) fn store(&self) -> &MemoryStore {
         &self.stores[0]
     }
 
-    pub fn engine(&self) -> Engine<Cloud, Cloud, TestClock> {
+    pub(crate) fn engine(&self) -> Engine<Cloud, Cloud, TestClock> {
         let stores = self
             .stores
             .iter()
@@ -71,7 +71,7 @@ impl World {
         )
     }
 
-    pub fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         let engine = self.engine();
         let stop = CancellationToken::new();
         Running {
@@ -82,12 +82,12 @@ impl World {
         }
     }
 
-    pub async fn once(&self, timeout: Option<Duration>) -> Finished {
+    pub(crate) async fn once(&self, timeout: Option<Duration>) -> Finished {
         self.engine().once(timeout, CancellationToken::new()).await
     }
 
     /// Starts, waits until everything is Ready, and leaves it running.
-    pub async fn converged(&self) -> Running {
+    pub(crate) async fn converged(&self) -> Running {
         let mut running = self.start();
         running
             .until(|snapshot| !snapshot.documents.is_empty() && all(snapshot, Standing::Ready))
@@ -95,12 +95,12 @@ impl World {
         running
     }
 
-    pub fn status(&self, name: &str) -> Status {
+    pub(crate) fn status(&self, name: &str) -> Status {
         self.store().status(name).expect("a status is there")
     }
 }
 
-pub fn all(snapshot: &Snapshot, standing: Standing) -> bool {
+pub(crate) fn all(snapshot: &Snapshot, standing: Standing) -> bool {
     snapshot
         .documents
         .values()
@@ -109,7 +109,7 @@ pub fn all(snapshot: &Snapshot, standing: Standing) -> bool {
 
 impl Running {
     /// Waits for a level, never for a change.
-    pub async fn until(&mut self, level: impl FnMut(&Snapshot) -> bool) {
+    pub(crate) async fn until(&mut self, level: impl FnMut(&Snapshot) -> bool) {
         let reached = tokio::time::timeout(PATIENCE, self.snapshots.wait_for(level))
             .await
             .map(|level| level.is_ok());
@@ -121,7 +121,7 @@ impl Running {
         panic!("{ended}; last seen: {:#?}", self.snapshots.borrow());
     }
 
-    pub async fn until_document(&mut self, name: &str, mut level: impl FnMut(&DocumentState) -> bool) {
+    pub(crate) async fn until_document(&mut self, name: &str, mut level: impl FnMut(&DocumentState) -> bool) {
         self.until(|snapshot| {
             snapshot
                 .documents
@@ -131,29 +131,29 @@ impl Running {
         .await;
     }
 
-    pub fn document(&self, name: &str) -> Arc<DocumentState> {
+    pub(crate) fn document(&self, name: &str) -> Arc<DocumentState> {
         let snapshot = self.snapshots.borrow();
         let found = snapshot.documents.values().find(|document| document.name == name);
         Arc::clone(found.expect("it is known"))
     }
 
-    pub async fn stop(self) -> Report {
+    pub(crate) async fn stop(self) -> Report {
         self.stop.cancel();
         self.task.await.expect("the engine does not panic")
     }
 
     /// As `kill -9` does: nothing is finished, nothing is written.
-    pub async fn kill(self) {
+    pub(crate) async fn kill(self) {
         self.task.abort();
         self.task.await.expect_err("aborted");
     }
 }
 
-pub async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-pub fn condition(status: &Status, type_: ConditionType) -> Condition {
+pub(crate) fn condition(status: &Status, type_: ConditionType) -> Condition {
     status
         .condition(type_)
         .unwrap_or_else(|| panic!("{type_:?} is not in {status:#?}"))
@@ -162,7 +162,7 @@ pub fn condition(status: &Status, type_: ConditionType) -> Condition {
 
 /// Status, then reason.
 #[track_caller]
-pub fn check(status: &Status, type_: ConditionType, expected: ConditionStatus, reason: &str) {
+pub(crate) fn check(status: &Status, type_: ConditionType, expected: ConditionStatus, reason: &str) {
     let found = condition(status, type_);
     assert_eq!(
         (found.status, found.reason.as_str()),
@@ -173,12 +173,12 @@ pub fn check(status: &Status, type_: ConditionType, expected: ConditionStatus, r
 }
 
 /// A good document.
-pub fn document(name: &str, service: &str) -> String {
+pub(crate) fn document(name: &str, service: &str) -> String {
     document_with(name, service, "")
 }
 
 /// A good document with more in its `spec`.
-pub fn document_with(name: &str, service: &str, more: &str) -> String {
+pub(crate) fn document_with(name: &str, service: &str, more: &str) -> String {
     format!(
         "apiVersion: valkeep.dev/v1alpha1
 kind: ValkeyPersistence

@@ -22,10 +22,10 @@ use valkeep_core::{
 const MAKING: Duration = Duration::from_secs(3);
 
 /// The time of the test: starts at a fixed moment and runs with tokio's paused clock.
-pub struct TestClock(Instant);
+pub(crate) struct TestClock(Instant);
 
 impl TestClock {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 }
@@ -39,7 +39,7 @@ impl Clock for TestClock {
 
 /// What to do wrong.
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The call fails and nothing happens.
     Refuse(FailureKind),
     /// The call fails and it happened all the same.
@@ -49,21 +49,23 @@ pub enum Fault {
 }
 
 #[derive(Default)]
-pub struct CloudState {
+pub(crate) struct CloudState {
     services: BTreeMap<String, Place>,
     /// Every mutating call: service and action.
-    pub acts: Vec<(String, String)>,
+    pub(crate) acts: Vec<(String, String)>,
+    /// What took effect: service and action.
+    pub(crate) applied: Vec<(String, String)>,
     /// Every look: service and when.
-    pub looks: Vec<(String, Instant)>,
+    pub(crate) looks: Vec<(String, Instant)>,
     /// By service and action, first one first.
-    pub faults: HashMap<(String, String), VecDeque<Fault>>,
+    pub(crate) faults: HashMap<(String, String), VecDeque<Fault>>,
     /// A fault of every look at this service.
-    pub look_faults: HashMap<String, Fault>,
+    pub(crate) look_faults: HashMap<String, Fault>,
     /// For every call.
-    pub call_time: Duration,
+    pub(crate) call_time: Duration,
     /// What answers where.
     servers: HashMap<SocketAddr, Server>,
-    pub infos: u64,
+    pub(crate) infos: u64,
     ids: u32,
 }
 
@@ -85,38 +87,38 @@ struct Server {
 }
 
 /// See the module.
-pub struct Cloud {
-    pub clock: Arc<TestClock>,
+pub(crate) struct Cloud {
+    pub(crate) clock: Arc<TestClock>,
     state: Mutex<CloudState>,
 }
 
 impl Cloud {
-    pub fn new(clock: Arc<TestClock>) -> Self {
+    pub(crate) fn new(clock: Arc<TestClock>) -> Self {
         Self {
             clock,
             state: Mutex::default(),
         }
     }
 
-    pub fn state(&self) -> MutexGuard<'_, CloudState> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, CloudState> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Seconds since the start of the test.
-    pub fn clock_s(&self) -> i64 {
+    pub(crate) fn clock_s(&self) -> i64 {
         let begin: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
         self.clock.now().as_second() - begin.as_second()
     }
 
-    pub fn acts(&self) -> usize {
+    pub(crate) fn acts(&self) -> usize {
         self.state().acts.len()
     }
 
-    pub fn looks(&self) -> usize {
+    pub(crate) fn looks(&self) -> usize {
         self.state().looks.len()
     }
 
-    pub fn count(&self, service: &str, action: &str) -> usize {
+    pub(crate) fn count(&self, service: &str, action: &str) -> usize {
         self.state()
             .acts
             .iter()
@@ -124,24 +126,24 @@ impl Cloud {
             .count()
     }
 
-    pub fn fail(&self, service: &str, action: &str, faults: impl IntoIterator<Item = Fault>) {
+    pub(crate) fn fail(&self, service: &str, action: &str, faults: impl IntoIterator<Item = Fault>) {
         let key = (service.to_owned(), action.to_owned());
         self.state().faults.entry(key).or_default().extend(faults);
     }
 
     /// Somebody changes something by hand.
-    pub fn by_hand(&self, service: &str, change: impl FnOnce(&mut Observed)) {
+    pub(crate) fn by_hand(&self, service: &str, change: impl FnOnce(&mut Observed)) {
         change(&mut self.state().services.get_mut(service).expect("it is there").observed);
     }
 
     /// The server of a service stops or starts to answer.
-    pub fn silence(&self, service: &str, silent: bool) {
+    pub(crate) fn silence(&self, service: &str, silent: bool) {
         let mut state = self.state();
         let address = state.address(service);
         state.servers.get_mut(&address).expect("it runs").silent = silent;
     }
 
-    pub fn info(&self, service: &str, change: impl FnOnce(&mut ValkeyInfo)) {
+    pub(crate) fn info(&self, service: &str, change: impl FnOnce(&mut ValkeyInfo)) {
         let mut state = self.state();
         let address = state.address(service);
         let server = state.servers.get_mut(&address).expect("it runs");
@@ -149,7 +151,7 @@ impl Cloud {
     }
 
     /// ECS replaces the task: another process at another address.
-    pub fn replace_task(&self, service: &str, loaded: u64) {
+    pub(crate) fn replace_task(&self, service: &str, loaded: u64) {
         let now = self.clock.now();
         let mut state = self.state();
         state.run_task(service, now);
@@ -159,7 +161,7 @@ impl Cloud {
         server.info.keys_loaded = loaded;
     }
 
-    pub fn observed(&self, service: &str) -> Observed {
+    pub(crate) fn observed(&self, service: &str) -> Observed {
         self.state().services[service].observed.clone()
     }
 }
@@ -283,6 +285,8 @@ impl Cloud {
         let mut state = self.state();
         state.ids += 1;
         let id = state.ids;
+        let applied = (desired.identity.service.clone(), step.action().to_owned());
+        state.applied.push(applied);
         let place = state
             .services
             .get_mut(&desired.identity.service)
@@ -301,6 +305,10 @@ impl CloudState {
         self.ids += 1;
         let [.., high, low] = self.ids.to_be_bytes();
         let ip = IpAddr::V4(Ipv4Addr::new(10, 0, high, low));
+        if self.services[name].observed.serving_task().is_some() {
+            let gone = self.address(name);
+            self.servers.remove(&gone);
+        }
         let place = self.services.get_mut(name).expect("it is there");
         let service = place.observed.service.present_mut().expect("it is there");
         service.running = 1;

@@ -128,7 +128,7 @@ async fn an_invalid_change_leaves_the_last_good_version_in_force() {
     );
     // In force means kept true.
     world.cloud.by_hand("cache", |observed| {
-        observed.backups = valkeep_core::Fact::Present(false)
+        observed.backups = valkeep_core::Fact::Present(false);
     });
     pass(15 * MINUTE).await;
     assert_eq!(world.cloud.observed("cache").backups.present(), Some(&true));
@@ -152,7 +152,7 @@ async fn after_a_restart_the_last_good_version_comes_from_the_stores_history() {
         .store()
         .write("cache.yaml", &document_with("cache", "cache", "  more: nonsense\n"));
     world.cloud.by_hand("cache", |observed| {
-        observed.backups = valkeep_core::Fact::Present(false)
+        observed.backups = valkeep_core::Fact::Present(false);
     });
     let mut running = world.start();
     running

@@ -7,29 +7,29 @@ use valkeep_document::status::Status;
 use valkeep_store::{DocumentStore, Entry, Expect, StoreError, StoreUrl, StoredStatus, Written};
 
 #[derive(Default)]
-pub struct StoreState {
+pub(crate) struct StoreState {
     /// Versions of each key, oldest first; the last one is current.
-    pub documents: BTreeMap<String, Vec<Vec<u8>>>,
-    pub statuses: BTreeMap<String, (u64, Vec<u8>)>,
-    pub writes: u64,
-    pub fetches: u64,
-    pub list_fails: bool,
-    pub status_fails: bool,
+    pub(crate) documents: BTreeMap<String, Vec<Vec<u8>>>,
+    pub(crate) statuses: BTreeMap<String, (u64, Vec<u8>)>,
+    pub(crate) writes: u64,
+    pub(crate) fetches: u64,
+    pub(crate) list_fails: bool,
+    pub(crate) status_fails: bool,
     /// Bodies that cannot be read.
-    pub denied: Vec<String>,
+    pub(crate) denied: Vec<String>,
     /// Versions are kept for [`DocumentStore::history`].
-    pub keeps_history: bool,
+    pub(crate) keeps_history: bool,
     /// Another writer gets in between this many times.
-    pub rivals: u32,
+    pub(crate) rivals: u32,
 }
 
-pub struct MemoryStore {
+pub(crate) struct MemoryStore {
     url: StoreUrl,
     state: Mutex<StoreState>,
 }
 
 impl MemoryStore {
-    pub fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str) -> Self {
         Self {
             url: url.parse().expect("a store"),
             state: Mutex::new(StoreState {
@@ -39,25 +39,25 @@ impl MemoryStore {
         }
     }
 
-    pub fn state(&self) -> MutexGuard<'_, StoreState> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, StoreState> {
         self.state.lock().expect("no panic inside")
     }
 
-    pub fn write(&self, key: &str, body: &str) {
+    pub(crate) fn write(&self, key: &str, body: &str) {
         let mut state = self.state();
         state.documents.entry(key.to_owned()).or_default().push(body.into());
     }
 
-    pub fn remove(&self, key: &str) {
+    pub(crate) fn remove(&self, key: &str) {
         self.state().documents.remove(key);
     }
 
-    pub fn status(&self, name: &str) -> Option<Status> {
+    pub(crate) fn status(&self, name: &str) -> Option<Status> {
         let body = self.state().statuses.get(name)?.1.clone();
         Some(Status::from_json(&body).expect("a status"))
     }
 
-    pub fn writes(&self) -> u64 {
+    pub(crate) fn writes(&self) -> u64 {
         self.state().writes
     }
 
