@@ -270,6 +270,9 @@ fn file_system(observed: &mut Observed, step: &Step, done: &Done) {
 }
 
 fn mount_target(observed: &mut Observed, step: &Step, done: &Done) {
+    if observed.mount_targets.is_absent() {
+        observed.mount_targets = Fact::Present(Vec::new());
+    }
     match (step, done, observed.mount_targets.present_mut()) {
         (Step::CreateMountTarget { .. }, Done::MountTarget(made), Some(targets)) => {
             // Two calls for one zone may answer with the same target.

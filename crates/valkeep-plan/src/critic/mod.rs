@@ -7,7 +7,7 @@ use definition::examine_definition;
 use std::collections::BTreeMap;
 use std::fmt;
 use valkeep_core::desired::Persistence;
-use valkeep_core::identity::{TAG_OWNER, TAG_PREFIX, TAG_SNAPSHOTS_ENDED, TAG_STARTING};
+use valkeep_core::identity::{TAG_DATA_FILE, TAG_OWNER, TAG_PREFIX, TAG_SNAPSHOTS_ENDED, TAG_STARTING};
 use valkeep_core::observed::{LifeCycle, ServiceSettings};
 use valkeep_core::{Desired, Fact, Observed, Plan, Resource, Step, Tags, TaskDefinition};
 
@@ -184,11 +184,13 @@ fn examine(court: &mut Court, step: &Step) {
         } => {
             storage_is_wanted(court);
             our_file_system(court, file_system.as_str());
-            let free = observed.mount_targets.present().is_some_and(|targets| {
-                !targets
+            let free = match &observed.mount_targets {
+                Fact::Present(targets) => !targets
                     .iter()
-                    .any(|target| target.zone_id == *zone_id && target.state != LifeCycle::Deleted)
-            });
+                    .any(|target| target.zone_id == *zone_id && target.state != LifeCycle::Deleted),
+                Fact::Absent => true,
+                Fact::Unknown(_) => false,
+            };
             court.require(
                 free,
                 Rule::CreateOnAbsence,
@@ -500,6 +502,11 @@ fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[St
         !set.contains_key(TAG_STARTING),
         Rule::OneWriter,
         "a service is marked to be started",
+    );
+    court.require(
+        !remove.iter().any(|key| key == TAG_DATA_FILE),
+        Rule::SameFile,
+        "nobody would know any more which file the data is in",
     );
     if remove.iter().any(|key| key == TAG_SNAPSHOTS_ENDED) {
         let saves = running(court).is_some_and(definition::saves_snapshots);

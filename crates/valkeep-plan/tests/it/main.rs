@@ -1,0 +1,10 @@
+//! Everything the planner promises, as data in and data out.
+
+mod conditions;
+mod drift;
+mod fresh;
+mod lock;
+mod properties;
+mod refusals;
+mod safety;
+mod world;
