@@ -3,19 +3,26 @@
 use crate::Document;
 use crate::status::Status;
 use crate::types::{Metadata, Spec};
+use crate::write::to_yaml;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
 
 /// JSON Schema (2020-12) of a document. Editors take it by a comment at the top of the document:
 /// `# yaml-language-server: $schema=...`.
 pub fn json_schema() -> Value {
-    let schema = SchemaSettings::draft2020_12()
+    let generated = SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<Document>();
-    let mut schema = Value::from(schema);
-    schema["title"] = json!("ValkeyPersistence");
-    schema
+    let Value::Object(generated) = tidy(&Value::from(generated)) else {
+        unreachable!("the schema of a struct is an object");
+    };
+    let mut schema = Map::new();
+    schema.insert("$schema".to_owned(), generated["$schema"].clone());
+    schema.insert("title".to_owned(), json!("ValkeyPersistence"));
+    schema.extend(generated.into_iter().filter(|(key, _)| key != "title"));
+    Value::Object(schema)
 }
 
 /// A manifest in the form of a Kubernetes CustomResourceDefinition. valkeep needs no Kubernetes; tools that know the form
@@ -34,7 +41,7 @@ pub fn crd_yaml() -> String {
                 "singular": "valkeypersistence",
                 "shortNames": ["vkp"],
             },
-            "scope": "Namespaced",
+            "scope": "Cluster",
             "versions": [{
                 "name": "v1alpha1",
                 "served": true,
@@ -63,7 +70,7 @@ pub fn crd_yaml() -> String {
             }],
         },
     });
-    serde_yaml::to_string(&crd).expect("JSON always serializes as YAML")
+    to_yaml(&crd)
 }
 
 fn openapi<T: JsonSchema>() -> Value {
@@ -72,7 +79,33 @@ fn openapi<T: JsonSchema>() -> Value {
         settings.meta_schema = None;
     });
     let schema: Schema = settings.into_generator().into_root_schema_for::<T>();
-    Value::from(schema)
+    tidy(&Value::from(schema))
+}
+
+/// Takes the source's line ends out of descriptions, as whoever shows them wraps them anew, and null out of what may be
+/// left out, as a field is there with a value or not there.
+fn tidy(schema: &Value) -> Value {
+    match schema {
+        Value::Object(object) => Value::Object(
+            object
+                .iter()
+                .filter(|(key, _)| *key != "nullable")
+                .map(|(key, value)| match (key.as_str(), value) {
+                    ("description", Value::String(text)) => {
+                        let paragraphs: Vec<String> = text.split("\n\n").map(|text| text.replace('\n', " ")).collect();
+                        (key.clone(), Value::String(paragraphs.join("\n\n")))
+                    }
+                    ("type", Value::Array(types)) => {
+                        let mut types = types.iter().filter(|type_| *type_ != "null");
+                        (key.clone(), types.next().cloned().unwrap_or_default())
+                    }
+                    (_, value) => (key.clone(), tidy(value)),
+                })
+                .collect(),
+        ),
+        Value::Array(entries) => Value::Array(entries.iter().map(tidy).collect()),
+        other => other.clone(),
+    }
 }
 
 /// A CRD may restrict only the name of its metadata.
@@ -112,9 +145,7 @@ fn structural_object(object: &Map<String, Value>) -> Value {
             "const" => {
                 out.insert("enum".to_owned(), json!([value]));
             }
-            "oneOf" if value.as_array().is_some_and(|cases| cases.iter().all(is_case)) => {
-                enumeration(&mut out, value.as_array().map_or(&[], Vec::as_slice));
-            }
+            "oneOf" if value.as_array().is_some_and(|cases| cases.iter().all(is_case)) => {}
             // The keys of these are names of fields, not words of the schema.
             "properties" => {
                 let fields = value.as_object().into_iter().flatten();
@@ -128,6 +159,12 @@ fn structural_object(object: &Map<String, Value>) -> Value {
                 out.insert(key.clone(), structural(value));
             }
         }
+    }
+    // Last, as it adds to the description.
+    if let Some(cases) = object.get("oneOf").and_then(Value::as_array)
+        && cases.iter().all(is_case)
+    {
+        enumeration(&mut out, cases);
     }
     Value::Object(out)
 }
@@ -154,7 +191,7 @@ fn enumeration(out: &mut Map<String, Value>, cases: &[Value]) {
             (case.get("description").and_then(Value::as_str), names.first())
         {
             let what = what.trim_end_matches('.');
-            text.push_str(&format!("\n{name}: {what}."));
+            write!(text, "\n{name}: {what}.").expect("writing to a string cannot fail");
         }
         values.extend(names);
     }

@@ -15,6 +15,12 @@ pub const KIND: &str = "ValkeyPersistence";
 /// a copied document does not carry the permission along.
 pub const LOAD_STALE_DUMP: &str = "valkeep.dev/load-stale-dump";
 
+/// Days that CloudWatch Logs takes as retention.
+/// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html>
+pub(crate) const RETENTION_DAYS: [u32; 22] = [
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
+
 /// A Valkey service on Amazon ECS whose data survives its tasks, on Amazon EFS.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -166,9 +172,11 @@ pub struct Create {
     pub image: String,
     /// CPU units of the task; 1024 are one vCPU. Fargate takes certain pairs of `cpu` and `memoryMiB`.
     #[serde(default = "Create::default_cpu")]
+    #[schemars(range(min = 128, max = 196_608))]
     pub cpu: u32,
     /// Memory of the task in MiB.
     #[serde(rename = "memoryMiB", default = "Create::default_memory_mib")]
+    #[schemars(range(min = 64, max = 25_165_824))]
     pub memory_mib: u32,
     /// Where tasks run.
     #[serde(default)]
@@ -226,9 +234,9 @@ pub struct LogGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = "^[A-Za-z0-9._/#-]+$"))]
     pub name: Option<String>,
-    /// Days that events are kept, for a group that valkeep makes: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400,
-    /// 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653.
+    /// Days that events are kept, for a group that valkeep makes.
     #[serde(default = "LogGroup::default_retention_days")]
+    #[schemars(extend("enum" = RETENTION_DAYS))]
     pub retention_days: u32,
 }
 

@@ -182,7 +182,7 @@ fn place(bytes: &[u8], offset: usize) -> At {
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |newline| newline + 1);
     At {
-        line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+        line: before.split(|byte| *byte == b'\n').count(),
         column: String::from_utf8_lossy(&before[start..]).chars().count() + 1,
     }
 }

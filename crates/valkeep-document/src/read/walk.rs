@@ -401,9 +401,11 @@ fn is_null(text: &str) -> bool {
     text.is_empty() || text == "~" || text.eq_ignore_ascii_case("null")
 }
 
-/// What YAML 1.2 takes for a boolean; `yes` and `off` are text there.
+/// What YAML 1.1 or 1.2 takes for a boolean.
 fn looks_boolean(text: &str) -> bool {
-    ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word))
+    ["true", "false", "yes", "no", "on", "off"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// What YAML 1.1 or 1.2 takes for a number: decimal, octal, hexadecimal, with fraction or exponent, not
@@ -434,9 +436,7 @@ mod tests {
 
     #[test]
     fn text_that_some_reader_takes_for_something_else_needs_quotes() {
-        for text in [
-            "0755", "0x1f", "1e3", ".5", "-.inf", "8.0", "true", "False", "~", "", "+1",
-        ] {
+        for text in ["0755", "0x1f", "1e3", ".5", "-.inf", "8.0", "yes", "Off", "~", "", "+1"] {
             assert!(plain_text(text).is_err(), "{text}");
         }
         for text in [

@@ -220,6 +220,16 @@ impl Status {
         self.conditions.sort_by_key(|condition| condition.type_);
     }
 
+    /// Writes all conditions: as [`Status::set_condition`] each, and those that are not given go.
+    pub fn set_conditions(&mut self, conditions: impl IntoIterator<Item = Condition>) {
+        let conditions: Vec<Condition> = conditions.into_iter().collect();
+        self.conditions
+            .retain(|old| conditions.iter().any(|condition| condition.type_ == old.type_));
+        for condition in conditions {
+            self.set_condition(condition);
+        }
+    }
+
     /// The condition of a type, if it was written.
     pub fn condition(&self, type_: ConditionType) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.type_ == type_)

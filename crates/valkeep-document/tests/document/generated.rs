@@ -85,7 +85,9 @@ fn the_schema_refuses_what_is_unknown_missing_or_of_the_wrong_type() {
 fn the_crd_is_structural() {
     fn look(schema: &Value, path: &str) {
         let object = schema.as_object().unwrap_or_else(|| panic!("{path} is no schema"));
-        for word in ["$ref", "$defs", "$schema", "const", "oneOf", "anyOf", "allOf", "not"] {
+        for word in [
+            "$ref", "$defs", "$schema", "const", "oneOf", "anyOf", "allOf", "not", "nullable",
+        ] {
             assert!(!object.contains_key(word), "{path} has {word}");
         }
         assert!(
@@ -107,6 +109,8 @@ fn the_crd_is_structural() {
             }
         }
     }
+    // kubectl reads YAML 1.1, to which a plain Off is a boolean.
+    assert!(crd_yaml().contains("- 'Off'\n"));
     let crd: Value = serde_yaml::from_str(&crd_yaml()).unwrap();
     let version = &crd["spec"]["versions"][0];
     look(&version["schema"]["openAPIV3Schema"], "");

@@ -2,7 +2,7 @@
 
 use crate::manifests;
 use proptest::prelude::*;
-use valkeep_document::{Preset, SaveRule, ThroughputMode, read, readable_name, render_yaml};
+use valkeep_document::{Document, Preset, SaveRule, ThroughputMode, read, readable_name, render_yaml};
 
 fn example() -> Vec<u8> {
     std::fs::read(manifests("examples/trigpointing-valkey.yaml")).unwrap()
@@ -56,7 +56,7 @@ proptest! {
     fn a_rendered_document_reads_back(
         texts in prop::collection::btree_map("[a-z][a-z0-9]{0,9}", "(yes|Yes|NO|on|Off|true|null|~|1_000|0755|0o7|0x1F|1e3|1.0|.5|[+-]?[0-9]{1,3}|[A-Za-z0-9]([A-Za-z0-9._-]{0,9}[A-Za-z0-9])?)?", 0..5),
         note in prop::collection::vec(any::<char>().prop_filter("control", |c| !c.is_control() && *c != '\u{feff}'), 0..60),
-        tags in prop::collection::btree_map("[a-z][a-z0-9 _.:/=+@-]{0,20}", "[A-Za-z0-9 _.:/=+@-]{0,30}", 0..5),
+        tags in prop::collection::btree_map("yes|Off|n|true|1|[a-z][a-z0-9 _.:/=+@-]{0,20}", "no|Y|[A-Za-z0-9 _.:/=+@-]{0,30}", 0..5),
         rules in prop::collection::vec((1_u32..2_147_483_647, 1_u32..2_147_483_647), 1..16),
         mibps in 1_u32..3414,
         fraction in 0_u32..100,
@@ -78,7 +78,11 @@ proptest! {
         document.spec.service.create.extra_flags = std::iter::once("--maxclients".to_owned()).chain(words).collect();
         let rendered = render_yaml(&document);
         match read("rendered", rendered.as_bytes()) {
-            Ok(again) => prop_assert_eq!(again, document),
+            Ok(again) => {
+                let theirs: Document = serde_yaml::from_str(&rendered).unwrap();
+                prop_assert_eq!(&theirs, &document);
+                prop_assert_eq!(again, document);
+            }
             Err(findings) => prop_assert!(false, "{}\n{}", findings, rendered),
         }
     }

@@ -82,6 +82,16 @@ fn the_time_of_a_transition_moves_only_on_a_transition() {
 }
 
 #[test]
+fn conditions_that_are_not_given_any_more_go() {
+    let mut status = Status::new("cache");
+    status.set_condition(condition(ConditionType::Ready, ConditionStatus::True, 10));
+    status.set_condition(condition(ConditionType::WarmStart, ConditionStatus::True, 10));
+    status.set_conditions([condition(ConditionType::Ready, ConditionStatus::True, 20)]);
+    assert_eq!(status.conditions.len(), 1);
+    assert_eq!(status.conditions[0].last_transition_time, at(10));
+}
+
+#[test]
 fn times_are_written_in_whole_seconds() {
     let mut status = Status::new("cache");
     status.set_condition(Condition {

@@ -1,32 +1,10 @@
-//! The forms of single values: what AWS, Valkey and Kubernetes' conventions take, and why not where they do not.
+//! What AWS takes.
 
-use super::report::{Wrong, quote};
+use super::super::report::{Wrong, quote};
+use super::check;
 use valkeep_core::ids::{IdError, SecurityGroupId, SubnetId, VpcId};
 
-/// A rule on one text.
-pub(super) type Form = fn(&str) -> Result<(), Wrong>;
-
-/// Days that CloudWatch Logs takes as retention.
-/// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html>
-pub(super) const RETENTION_DAYS: [u32; 22] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
-];
-
-pub(super) fn dns_label(text: &str) -> Result<(), Wrong> {
-    let good = (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    check(
-        good,
-        || format!("{} is not a DNS label", quote(text)),
-        "use at most 63 lower-case letters, digits and inner hyphens, like `trigpointing-valkey`",
-    )
-}
-
-pub(super) fn region(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn region(text: &str) -> Result<(), Wrong> {
     let parts: Vec<&str> = text.split('-').collect();
     let good = match parts.as_slice() {
         [continent, middle @ .., number] => {
@@ -49,7 +27,7 @@ pub(super) fn region(text: &str) -> Result<(), Wrong> {
 }
 
 /// Clusters, services and containers of ECS.
-pub(super) fn ecs_name(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn ecs_name(text: &str) -> Result<(), Wrong> {
     name_not_arn(text)?;
     check(
         (1..=255).contains(&text.len())
@@ -62,7 +40,7 @@ pub(super) fn ecs_name(text: &str) -> Result<(), Wrong> {
 }
 
 /// IAM roles.
-pub(super) fn role_name(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn role_name(text: &str) -> Result<(), Wrong> {
     name_not_arn(text)?;
     check(
         (1..=64).contains(&text.len())
@@ -85,15 +63,15 @@ fn name_not_arn(text: &str) -> Result<(), Wrong> {
     ))
 }
 
-pub(super) fn vpc_id(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn vpc_id(text: &str) -> Result<(), Wrong> {
     id(VpcId::parse(text))
 }
 
-pub(super) fn subnet_id(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn subnet_id(text: &str) -> Result<(), Wrong> {
     id(SubnetId::parse(text))
 }
 
-pub(super) fn security_group_id(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn security_group_id(text: &str) -> Result<(), Wrong> {
     id(SecurityGroupId::parse(text))
 }
 
@@ -108,7 +86,7 @@ fn id<T>(parsed: Result<T, IdError>) -> Result<(), Wrong> {
 }
 
 /// `name:tag`, a digest may follow.
-pub(super) fn image(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn image(text: &str) -> Result<(), Wrong> {
     let (tagged, digest) = match text.split_once('@') {
         Some((tagged, digest)) => (tagged, Some(digest)),
         None => (text, None),
@@ -177,7 +155,7 @@ pub(super) fn image(text: &str) -> Result<(), Wrong> {
     }
 }
 
-pub(super) fn role_arn(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn role_arn(text: &str) -> Result<(), Wrong> {
     let good = arn(text).is_some_and(|arn| {
         arn.service == "iam"
             && arn.region.is_empty()
@@ -190,7 +168,7 @@ pub(super) fn role_arn(text: &str) -> Result<(), Wrong> {
     )
 }
 
-pub(super) fn registry_arn(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn registry_arn(text: &str) -> Result<(), Wrong> {
     let good = arn(text).is_some_and(|arn| {
         arn.service == "servicediscovery"
             && !arn.region.is_empty()
@@ -207,7 +185,7 @@ pub(super) fn registry_arn(text: &str) -> Result<(), Wrong> {
 }
 
 /// Key id, key ARN, alias or alias ARN.
-pub(super) fn kms_key(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn kms_key(text: &str) -> Result<(), Wrong> {
     let key_id = |id: &str| match id.strip_prefix("mrk-") {
         Some(hex) => hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
         None => {
@@ -260,7 +238,7 @@ fn arn(text: &str) -> Option<Arn<'_>> {
     })
 }
 
-pub(super) fn log_group(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn log_group(text: &str) -> Result<(), Wrong> {
     if text.starts_with("aws/") {
         return Err(Wrong::new(
             "`aws/` is reserved by CloudWatch Logs",
@@ -277,146 +255,7 @@ pub(super) fn log_group(text: &str) -> Result<(), Wrong> {
     )
 }
 
-/// The access point's directory.
-/// <https://docs.aws.amazon.com/efs/latest/ug/API_RootDirectory.html>
-pub(super) fn access_point_path(text: &str) -> Result<(), Wrong> {
-    absolute(text)?;
-    let levels: Vec<&str> = text[1..].split('/').collect();
-    let problem = if text == "/" {
-        "`/` is the whole file system; a service gets a directory of its own".to_owned()
-    } else if text.len() > 100 {
-        format!("has {} characters, and EFS takes at most 100", text.len())
-    } else if levels.len() > 4 {
-        format!("has {} levels, and EFS takes at most 4", levels.len())
-    } else if let Some(bad) = levels.iter().find(|level| level.is_empty() || level.starts_with('.')) {
-        format!("has the level {}, and a level must be a plain name", quote(bad))
-    } else if let Some(bad) = text
-        .chars()
-        .find(|letter| "$#<>;`|&?{}^*\n'\" \\".contains(*letter) || letter.is_control())
-    {
-        format!("has the character {}", quote(&bad.to_string()))
-    } else {
-        return Ok(());
-    };
-    Err(Wrong::new(problem, "write a directory like `/valkey-data`"))
-}
-
-/// Where the directory is mounted in the container.
-pub(super) fn mount_path(text: &str) -> Result<(), Wrong> {
-    /// Mounting over these takes away what the container runs on.
-    const SYSTEM: [&str; 13] = [
-        "bin", "boot", "dev", "etc", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr",
-    ];
-    absolute(text)?;
-    let levels: Vec<&str> = text[1..].split('/').collect();
-    let problem = if text == "/" {
-        "`/` is the container's own root".to_owned()
-    } else if text.len() > 255 {
-        format!("has {} characters, at most 255 are taken", text.len())
-    } else if SYSTEM.contains(&levels[0]) {
-        format!("{} belongs to the container's system", quote(&text[..=levels[0].len()]))
-    } else if let Some(bad) = levels.iter().find(|level| level.is_empty() || level.starts_with('.')) {
-        format!("has the level {}, and a level must be a plain name", quote(bad))
-    } else if !text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
-    {
-        format!("{} has characters other than letters, digits and `._-`", quote(text))
-    } else {
-        return Ok(());
-    };
-    Err(Wrong::new(problem, "write a directory like `/data`"))
-}
-
-fn absolute(text: &str) -> Result<(), Wrong> {
-    check(
-        text.starts_with('/'),
-        || format!("{} is not an absolute path", quote(text)),
-        "begin with a slash",
-    )
-}
-
-/// Octal digits that let Valkey's own user read, write and enter.
-pub(super) fn permissions(text: &str) -> Result<(), Wrong> {
-    check(
-        (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte)),
-        || format!("{} are not octal permissions", quote(text)),
-        "write 3 or 4 digits from 0 to 7 in quotes, like \"0755\"",
-    )?;
-    check(
-        text.as_bytes()[text.len() - 3] == b'7',
-        || {
-            "with these permissions the owner, as whom Valkey runs, could not read, write and enter the directory"
-                .to_owned()
-        },
-        "let the owner's digit be 7, like \"0755\"",
-    )
-}
-
-/// The RDB file.
-pub(super) fn rdb_filename(text: &str) -> Result<(), Wrong> {
-    let problem = if text.is_empty() {
-        "is empty".to_owned()
-    } else if text.contains(['/', '\\']) {
-        "has a slash: Valkey takes a file name here, and the directory is `fileSystem.mountPath`".to_owned()
-    } else if text.len() > 200 {
-        // 255 is the file system's limit; a dump that is set aside gets a longer name.
-        format!("has {} characters, at most 200 are taken", text.len())
-    } else if text.starts_with('.') || text.starts_with('-') {
-        "begins with a dot or a hyphen".to_owned()
-    } else if text.starts_with("valkeep") {
-        "names that begin with `valkeep` are valkeep's own, like its lock file".to_owned()
-    } else if text.starts_with("temp-") {
-        "names that begin with `temp-` are what Valkey calls a snapshot that is not finished".to_owned()
-    } else if text == "appendonlydir" || text == "nodes.conf" {
-        format!("{} is a name that Valkey uses itself", quote(text))
-    } else if !text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    {
-        format!("{} has characters other than letters, digits and `._-`", quote(text))
-    } else {
-        return Ok(());
-    };
-    Err(Wrong::new(problem, "write a name like `dump.rdb`"))
-}
-
-/// Keys of labels and annotations, as Kubernetes has them: an optional DNS prefix and a name.
-pub(super) fn label_key(text: &str) -> Result<(), Wrong> {
-    let (prefix, name) = match text.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, text),
-    };
-    let dns = |part: &str| dns_label(part).is_ok();
-    let good = label_word(name)
-        && !name.is_empty()
-        && prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(dns));
-    check(
-        good,
-        || format!("{} is not a key that Kubernetes' tools would take", quote(text)),
-        "use at most 63 letters, digits and inner `-_.`, like `team` or `example.com/team`",
-    )
-}
-
-pub(super) fn label_value(text: &str) -> Result<(), Wrong> {
-    check(
-        label_word(text),
-        || format!("{} is not a label value", quote(text)),
-        "use at most 63 letters, digits and inner `-_.`, or an annotation",
-    )
-}
-
-fn label_word(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let outer = |text: Option<char>| text.is_none_or(|letter| letter.is_ascii_alphanumeric());
-    text.len() <= 63 && text.bytes().all(inner) && outer(text.chars().next()) && outer(text.chars().last())
-}
-
-pub(super) fn any_text(_: &str) -> Result<(), Wrong> {
-    Ok(())
-}
-
-pub(super) fn tag_key(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn tag_key(text: &str) -> Result<(), Wrong> {
     if text.to_ascii_lowercase().starts_with("aws:") {
         return Err(Wrong::new(
             "keys that begin with `aws:` are AWS's own",
@@ -436,7 +275,7 @@ pub(super) fn tag_key(text: &str) -> Result<(), Wrong> {
     )
 }
 
-pub(super) fn tag_value(text: &str) -> Result<(), Wrong> {
+pub(in crate::read) fn tag_value(text: &str) -> Result<(), Wrong> {
     check(
         text.chars().count() <= 256 && text.chars().all(tag_letter),
         || format!("{} is not a tag value", quote(text)),
@@ -446,14 +285,6 @@ pub(super) fn tag_value(text: &str) -> Result<(), Wrong> {
 
 fn tag_letter(letter: char) -> bool {
     letter.is_alphanumeric() || " _.:/=+-@".contains(letter)
-}
-
-fn check(good: bool, problem: impl FnOnce() -> String, instead: &str) -> Result<(), Wrong> {
-    if good {
-        Ok(())
-    } else {
-        Err(Wrong::new(problem(), instead))
-    }
 }
 
 /// Memory in MiB that Fargate takes with these CPU units: first, last and the step between; none for units that it does
@@ -472,7 +303,7 @@ fn fargate_memory(cpu: u32) -> Option<(u32, u32, u32)> {
 }
 
 /// Whether Fargate takes the pair.
-pub(super) fn fargate_pair(cpu: u32, memory_mib: u32) -> Result<(), Wrong> {
+pub(in crate::read) fn fargate_pair(cpu: u32, memory_mib: u32) -> Result<(), Wrong> {
     let Some((first, last, step)) = fargate_memory(cpu) else {
         return Err(Wrong::new(
             format!("Fargate has no tasks of {cpu} CPU units"),
@@ -493,84 +324,4 @@ pub(super) fn fargate_pair(cpu: u32, memory_mib: u32) -> Result<(), Wrong> {
         || format!("Fargate has no tasks of {cpu} CPU units with {memory_mib} MiB"),
         &instead,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn good(form: Form, text: &str) {
-        assert_eq!(form(text), Ok(()), "{text}");
-    }
-
-    fn bad(form: Form, text: &str) {
-        assert!(form(text).is_err(), "{text}");
-    }
-
-    #[test]
-    fn an_image_needs_a_tag_that_says_a_version() {
-        let digest = format!("sha256:{}", "0a".repeat(32));
-        good(image, "valkey/valkey:8.0");
-        good(image, "valkey:8.1.3-alpine");
-        good(image, "registry.example.com:5000/team/valkey:8.0");
-        good(image, &format!("valkey/valkey:8.0@{digest}"));
-        bad(image, "valkey/valkey");
-        bad(image, "registry.example.com:5000/valkey");
-        bad(image, "valkey/valkey:latest");
-        bad(image, &format!("valkey/valkey:latest@{digest}"));
-        bad(image, &format!("valkey/valkey@{digest}"));
-        bad(image, "valkey/valkey:8.0@sha256:12");
-        bad(image, "Valkey:8.0");
-        bad(image, ":8.0");
-        bad(image, "");
-        bad(image, "valkey:8 0");
-        bad(image, "a//b:1");
-    }
-
-    #[test]
-    fn regions_keys_and_arns_have_their_forms() {
-        good(region, "eu-west-1");
-        good(region, "us-gov-west-1");
-        bad(region, "eu-west-1a");
-        bad(region, "Ireland");
-        good(kms_key, "alias/my-key");
-        good(kms_key, "1234abcd-12ab-34cd-56ef-1234567890ab");
-        good(
-            kms_key,
-            "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-        );
-        bad(kms_key, "my-key");
-        bad(kms_key, "arn:aws:iam::123456789012:role/x");
-        good(role_arn, "arn:aws-cn:iam::123456789012:role/path/name");
-        bad(role_arn, "arn:aws:iam::123:role/name");
-        good(
-            registry_arn,
-            "arn:aws:servicediscovery:eu-west-1:123456789012:service/srv-abc",
-        );
-        bad(
-            registry_arn,
-            "arn:aws:servicediscovery:eu-west-1:123456789012:namespace/ns-abc",
-        );
-    }
-
-    #[test]
-    fn fargate_takes_certain_pairs() {
-        assert_eq!(fargate_pair(256, 512), Ok(()));
-        assert_eq!(fargate_pair(16384, 122_880), Ok(()));
-        assert!(fargate_pair(256, 1536).is_err());
-        assert!(fargate_pair(300, 512).is_err());
-        assert!(fargate_pair(8192, 17000).is_err());
-    }
-
-    #[test]
-    fn a_directory_is_absolute_and_our_own() {
-        good(access_point_path, "/a/b/c/d");
-        for text in ["/", "a", "/a/b/c/d/e", "/a/../b", "/a//b", "/a b", ""] {
-            bad(access_point_path, text);
-        }
-        good(mount_path, "/var/lib/valkey");
-        for text in ["/", "/etc/valkey", "/proc", "/a/..", "data"] {
-            bad(mount_path, text);
-        }
-    }
 }

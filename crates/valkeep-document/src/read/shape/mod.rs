@@ -1,0 +1,291 @@
+//! The shape of a document: which fields there are, what they take, and the rules between them with their reasons.
+//!
+//! One function per type, which takes every field and makes the value. Types, defaults and this walk are compared with a
+//! second reader in the tests.
+
+mod file_system;
+mod network;
+mod persistence;
+mod service;
+
+use super::forms;
+use super::nearest::nearest;
+use super::report::{Report, Wrong, quote};
+use super::tree::{At, Node, join};
+use super::walk::Field;
+use crate::types::{
+    ApiVersion, Document, Kind, LOAD_STALE_DUMP, LaunchType, Metadata, Mode, Origin, Rollout, Spec, Valkey,
+};
+use file_system::file_system;
+use network::network;
+use persistence::persistence;
+use service::{service, task_role};
+use std::collections::BTreeMap;
+
+/// AWS takes 50 tags per resource; valkeep's own and `Name` are at most ten.
+const TAGS_MAX: usize = 40;
+
+/// Kubernetes' limit for all annotations together, in bytes.
+const ANNOTATIONS_MAX: usize = 256 * 1024;
+
+/// Makes the document, reporting everything that does not fit. None only when something was reported.
+pub(super) fn document(file: &str, root: &Node, report: &mut Report) -> Option<Document> {
+    let root = Field::root(root);
+    let mut map = root.map(report)?;
+    let api_version = map
+        .require(report, "apiVersion", "write `apiVersion: valkeep.dev/v1alpha1`")
+        .and_then(|field| field.choice(report, &[("valkeep.dev/v1alpha1", ApiVersion::V1Alpha1)], &[]));
+    let kind = map
+        .require(report, "kind", "write `kind: ValkeyPersistence`")
+        .and_then(|field| field.choice(report, &[("ValkeyPersistence", Kind::ValkeyPersistence)], &[]));
+    if api_version.is_none() && kind.is_none() && map.has("apiVersion") && map.has("kind") {
+        // Something else altogether; whatever else could be said of it would be noise.
+        return None;
+    }
+    let metadata = map
+        .require(report, "metadata", "write `metadata:` with a `name`")
+        .and_then(|field| metadata(&field, report));
+    let spec = map
+        .require(report, "spec", "start from `manifests/examples/minimal.yaml`")
+        .and_then(|field| spec(&field, report));
+    map.finish(
+        report,
+        &[("status", "remove it: valkeep writes the status to a place of its own")],
+    );
+    let (spec, region) = spec?;
+    let document = Document {
+        api_version: api_version?,
+        kind: kind?,
+        metadata: metadata?,
+        spec,
+        origin: Origin {
+            file: file.to_owned(),
+            region: region.map(|at| (at.line, at.column)),
+        },
+    };
+    Some(document.filled())
+}
+
+fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
+    let mut map = field.map(report)?;
+    let name = map
+        .require(report, "name", "write a name, like `trigpointing-valkey`")
+        .and_then(|field| field.text(report, forms::dns_label));
+    let labels = map.take("labels").map_or(Some(BTreeMap::new()), |field| {
+        let labels = field.texts(report, forms::label_key, forms::label_value)?;
+        reserved(&field, &labels, &[], "labels", report).then_some(labels)
+    });
+    let annotations = map.take("annotations").map_or(Some(BTreeMap::new()), |field| {
+        let annotations = field.texts(report, forms::label_key, forms::any_text)?;
+        let mut good = reserved(&field, &annotations, &[LOAD_STALE_DUMP], "annotations", report);
+        let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if bytes > ANNOTATIONS_MAX {
+            field.say(
+                report,
+                format!("are {bytes} bytes long, at most {ANNOTATIONS_MAX} are taken"),
+                "shorten them",
+            );
+            good = false;
+        }
+        if let (Some(value), Some(name)) = (annotations.get(LOAD_STALE_DUMP), &name)
+            && value != name
+        {
+            report.say(
+                field.key_at(LOAD_STALE_DUMP),
+                &join(&field.path, LOAD_STALE_DUMP),
+                format!(
+                    "says {} and the document is called {}; the two must be equal, so that a copied document does not \
+                     carry the permission along",
+                    quote(value),
+                    quote(name)
+                ),
+                format!("write {}, or remove the annotation", quote(name)),
+            );
+            good = false;
+        }
+        good.then_some(annotations)
+    });
+    map.finish(report, &[("namespace", "remove it: the store is the namespace")]);
+    Some(Metadata {
+        name: name?,
+        labels: labels?,
+        annotations: annotations?,
+    })
+}
+
+/// Keys that begin with `valkeep.dev/` are ours: only known ones may be there.
+fn reserved(
+    field: &Field<'_>,
+    texts: &BTreeMap<String, String>,
+    known: &[&str],
+    what: &str,
+    report: &mut Report,
+) -> bool {
+    let mut good = true;
+    for key in texts.keys() {
+        if key.starts_with(valkeep_core::identity::TAG_PREFIX) && !known.contains(&key.as_str()) {
+            let instead = match nearest(key, known) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "take another key".to_owned(),
+            };
+            report.say(
+                field.key_at(key),
+                &join(&field.path, key),
+                format!("{what} that begin with `valkeep.dev/` are valkeep's own, and this one is not known"),
+                instead,
+            );
+            good = false;
+        }
+    }
+    good
+}
+
+/// The spec, and where its region stands.
+fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
+    let mut map = field.map(report)?;
+    let mode = or_default(map.take("mode"), |field| {
+        field.choice(report, &[("Enforce", Mode::Enforce)], &["Observe", "Paused"])
+    });
+    let region_field = map.take("region");
+    let region_at = region_field.as_ref().map(Field::at);
+    let region = optional(region_field, |field| field.text(report, forms::region));
+    let cluster = map
+        .require(report, "cluster", "write the name of the ECS cluster")
+        .and_then(|field| field.text(report, forms::ecs_name));
+    let mut launch_type = None;
+    let service = map
+        .require(report, "service", "write `service:` with a `name` and `create`")
+        .and_then(|field| service(&field, &mut launch_type, report));
+    let task_role_field = map.require(
+        report,
+        "taskRole",
+        "write `taskRole:` with the `name` of the tasks' role",
+    );
+    let mut root_access = Some(true);
+    let task_role = task_role_field.and_then(|field| task_role(&field, &mut root_access, report));
+    let network = map
+        .require(
+            report,
+            "network",
+            "write `network:` with `vpcId`, `subnetIds` and `taskSecurityGroupIds`",
+        )
+        .and_then(|field| network(&field, report));
+    let file_system = or_default(map.take("fileSystem"), |field| file_system(&field, root_access, report));
+    let valkey = or_default(map.take("valkey"), |field| valkey(&field, report));
+    let persistence = or_default(map.take("persistence"), |field| persistence(&field, report));
+    let rollout = or_default(map.take("rollout"), |field| rollout(&field, launch_type, report));
+    let tags = or_default(map.take("tags"), |field| {
+        let tags = field.texts(report, forms::tag_key, forms::tag_value)?;
+        if tags.len() > TAGS_MAX {
+            let problem = format!(
+                "has {} tags; AWS takes 50 on a resource, and valkeep needs up to 10 of them",
+                tags.len()
+            );
+            field.say(report, problem, format!("keep at most {TAGS_MAX}"));
+            return None;
+        }
+        Some(tags)
+    });
+    map.finish(report, &[]);
+    let spec = Spec {
+        mode: mode?,
+        region: region?,
+        cluster: cluster?,
+        service: service?,
+        task_role: task_role?,
+        network: network?,
+        file_system: file_system?,
+        valkey: valkey?,
+        persistence: persistence?,
+        rollout: rollout?,
+        tags: tags?,
+    };
+    Some((spec, region_at))
+}
+
+fn valkey(field: &Field<'_>, report: &mut Report) -> Option<Valkey> {
+    let mut map = field.map(report)?;
+    let live = "setting this, and changing it live,";
+    for (name, instead) in [
+        ("maxmemory", "use `--maxmemory` in `service.create.extraFlags`"),
+        (
+            "maxmemoryPolicy",
+            "use `--maxmemory-policy` in `service.create.extraFlags`",
+        ),
+    ] {
+        map.later(report, name, live, instead);
+    }
+    map.later(report, "credentialsFrom", "authentication", "remove it");
+    map.later(report, "tls", "TLS", "remove it");
+    map.finish(report, &[]);
+    Some(Valkey {})
+}
+
+fn rollout(field: &Field<'_>, launch_type: Option<LaunchType>, report: &mut Report) -> Option<Rollout> {
+    let default = Rollout::default();
+    let mut map = field.map(report)?;
+    let stop_timeout_seconds = or(
+        map.take("stopTimeoutSeconds"),
+        || default.stop_timeout_seconds,
+        |field| {
+            let seconds = field.whole(report, &(1..=86_400))?;
+            if seconds > 120 && launch_type == Some(LaunchType::Fargate) {
+                field.say(
+                    report,
+                    format!("Fargate kills a task 120 seconds after it was told to stop, and {seconds} are asked for"),
+                    "write at most 120, or `launchType: EC2`",
+                );
+                return None;
+            }
+            Some(seconds)
+        },
+    );
+    map.later(
+        report,
+        "firstTransition",
+        "the careful first transition of a service that has never persisted",
+        "remove it",
+    );
+    map.later(report, "requireSnapshot", "a snapshot before each stop", "remove it");
+    map.later(report, "liveOnly", "changing settings of a running server", "remove it");
+    map.later(
+        report,
+        "maintenanceWindow",
+        "waiting for a maintenance window",
+        "remove it",
+    );
+    map.finish(report, &[]);
+    Some(Rollout {
+        stop_timeout_seconds: stop_timeout_seconds?,
+    })
+}
+
+/// A field that may be left out, with its default. None when it is there and does not fit.
+fn or<'n, T>(
+    field: Option<Field<'n>>,
+    default: impl FnOnce() -> T,
+    read: impl FnOnce(Field<'n>) -> Option<T>,
+) -> Option<T> {
+    match field {
+        Some(field) => read(field),
+        None => Some(default()),
+    }
+}
+
+fn or_default<'n, T: Default>(field: Option<Field<'n>>, read: impl FnOnce(Field<'n>) -> Option<T>) -> Option<T> {
+    or(field, T::default, read)
+}
+
+/// A field that has no default. The outer None is that it does not fit.
+#[expect(clippy::option_option, reason = "absent and unfit differ")]
+fn optional<'n, T>(field: Option<Field<'n>>, read: impl FnOnce(Field<'n>) -> Option<T>) -> Option<Option<T>> {
+    or(field, || None, |field| read(field).map(Some))
+}
+
+/// A document that has no findings and could not be made would be a bug; it is told as a finding, never as a panic.
+pub(super) fn bug() -> Wrong {
+    Wrong::new(
+        "the document could not be understood, and valkeep has no finding for it: this is a bug of valkeep",
+        "report it with the document",
+    )
+}
