@@ -16,7 +16,10 @@ pub(crate) struct Clock {
 impl Clock {
     /// Starts now, at `epoch`.
     pub(crate) fn starting_at(epoch: Timestamp) -> Self {
-        Self { epoch, origin: Instant::now() }
+        Self {
+            epoch,
+            origin: Instant::now(),
+        }
     }
 
     /// The time now.

@@ -14,13 +14,18 @@ pub struct ApiError {
     /// For people.
     pub message: String,
     /// Further members of the error, such as `FileSystemId`.
-    pub extra: Map<String, Value>,
+    pub extra: Box<Map<String, Value>>,
 }
 
 impl ApiError {
     /// An error with a status of its own.
     pub fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into(), extra: Map::new() }
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            extra: Box::default(),
+        }
     }
 
     /// The caller's mistake: 400.

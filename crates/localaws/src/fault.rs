@@ -55,12 +55,24 @@ pub enum FaultKind {
 impl Fault {
     /// `kind` on every call of `operation`.
     pub fn on(operation: &str, kind: FaultKind) -> Self {
-        Self { matches: Match { operation: Some(operation.to_owned()), ..Match::default() }, kind }
+        Self {
+            matches: Match {
+                operation: Some(operation.to_owned()),
+                ..Match::default()
+            },
+            kind,
+        }
     }
 
     /// `kind` on every call of a service.
     pub fn on_service(service: Service, kind: FaultKind) -> Self {
-        Self { matches: Match { service: Some(service), ..Match::default() }, kind }
+        Self {
+            matches: Match {
+                service: Some(service),
+                ..Match::default()
+            },
+            kind,
+        }
     }
 
     /// Only the nth matching call.
@@ -138,7 +150,10 @@ impl Control {
 
     pub(crate) fn answered(&mut self, position: usize, status: u16) {
         // The log may have been cleared while the call was under way.
-        if let Some(call) = position.checked_sub(self.forgotten).and_then(|index| self.calls.get_mut(index)) {
+        if let Some(call) = position
+            .checked_sub(self.forgotten)
+            .and_then(|index| self.calls.get_mut(index))
+        {
             call.status = status;
         }
     }
@@ -147,8 +162,14 @@ impl Control {
     pub(crate) fn strike(&mut self, service: Service, operation: &str) -> Option<FaultKind> {
         let mut struck = None;
         for armed in &mut self.faults {
-            let Match { service: wanted, operation: named, nth, times } = &armed.fault.matches;
-            if wanted.is_some_and(|wanted| wanted != service) || named.as_deref().is_some_and(|name| name != operation) {
+            let Match {
+                service: wanted,
+                operation: named,
+                nth,
+                times,
+            } = &armed.fault.matches;
+            if wanted.is_some_and(|wanted| wanted != service) || named.as_deref().is_some_and(|name| name != operation)
+            {
                 continue;
             }
             armed.matched += 1;
@@ -165,7 +186,16 @@ impl Control {
 
 /// Whether an operation changes something, from its verb.
 pub(crate) fn is_mutating(operation: &str) -> bool {
-    const READING: [&str; 8] = ["Describe", "List", "Get", "Head", "Discover", "Filter", "AssumeRole", "Simulate"];
+    const READING: [&str; 8] = [
+        "Describe",
+        "List",
+        "Get",
+        "Head",
+        "Discover",
+        "Filter",
+        "AssumeRole",
+        "Simulate",
+    ];
     !READING.iter().any(|verb| operation.starts_with(verb))
 }
 
@@ -176,17 +206,31 @@ mod tests {
     fn strikes(fault: Fault, calls: usize) -> Vec<bool> {
         let mut control = Control::default();
         control.inject(fault);
-        (0..calls).map(|_| control.strike(Service::S3, "GetObject").is_some()).collect()
+        (0..calls)
+            .map(|_| control.strike(Service::S3, "GetObject").is_some())
+            .collect()
     }
 
     #[test]
     fn a_fault_strikes_always_or_the_nth_time_or_so_many_times() {
         assert_eq!(strikes(Fault::on("GetObject", FaultKind::Throttle), 3), [true; 3]);
-        assert_eq!(strikes(Fault::on("GetObject", FaultKind::Throttle).nth(2), 3), [false, true, false]);
-        assert_eq!(strikes(Fault::on("GetObject", FaultKind::Throttle).times(2), 3), [true, true, false]);
-        assert_eq!(strikes(Fault::on("GetObject", FaultKind::Throttle).nth(2).times(2), 4), [false, true, true, false]);
+        assert_eq!(
+            strikes(Fault::on("GetObject", FaultKind::Throttle).nth(2), 3),
+            [false, true, false]
+        );
+        assert_eq!(
+            strikes(Fault::on("GetObject", FaultKind::Throttle).times(2), 3),
+            [true, true, false]
+        );
+        assert_eq!(
+            strikes(Fault::on("GetObject", FaultKind::Throttle).nth(2).times(2), 4),
+            [false, true, true, false]
+        );
         assert_eq!(strikes(Fault::on("PutObject", FaultKind::Throttle), 2), [false; 2]);
-        assert_eq!(strikes(Fault::on_service(Service::Iam, FaultKind::Throttle), 2), [false; 2]);
+        assert_eq!(
+            strikes(Fault::on_service(Service::Iam, FaultKind::Throttle), 2),
+            [false; 2]
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //!
 //! It knows nothing of valkeep, checks no signatures, and must never be linked into the shipped binary.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by it"))]
+
 mod clock;
 mod config;
 mod discovery;
@@ -61,7 +63,9 @@ struct Inner {
 
 impl std::fmt::Debug for LocalAws {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalAws").field("config", &self.inner.config).finish_non_exhaustive()
+        f.debug_struct("LocalAws")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +94,10 @@ impl LocalAws {
             Err(refusal) => return Ok(refusal.into_http(&request_id)),
         };
         let (position, struck, latency) = {
-            let account = self.state().sts.account_of(&request.access_key, &self.inner.config.account);
+            let account = self
+                .state()
+                .sts
+                .account_of(&request.access_key, &self.inner.config.account);
             let mut control = self.control();
             let call = Call {
                 at: self.now(),
@@ -101,7 +108,11 @@ impl LocalAws {
                 account,
             };
             let position = control.arrived(call);
-            (position, control.strike(request.service, &request.operation), control.latency)
+            (
+                position,
+                control.strike(request.service, &request.operation),
+                control.latency,
+            )
         };
         if let Some(latency) = latency {
             tokio::time::sleep(latency).await;
@@ -173,7 +184,8 @@ impl LocalAws {
         if request.service == Service::Sts {
             return sts::call(&mut self.state(), &request.operation, input, &request.access_key).map(Reply::Members);
         }
-        self.call(request.service, &request.operation, input).map(Reply::Members)
+        self.call(request.service, &request.operation, input)
+            .map(Reply::Members)
     }
 
     /// From now on this goes wrong. The first of several matching faults is the one that shows.

@@ -64,24 +64,46 @@ enum Speed {
 }
 
 fn main() -> Result<()> {
-    let Arguments { command: Command::Serve(serve) } = Arguments::parse();
+    let Arguments {
+        command: Command::Serve(serve),
+    } = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "localaws=info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")?;
     runtime.block_on(run(serve))
 }
 
 async fn run(serve: Serve) -> Result<()> {
-    let Serve { port, data, seed, speed, region, account, world: seeded, simulate_tasks } = serve;
+    let Serve {
+        port,
+        data,
+        seed,
+        speed,
+        region,
+        account,
+        world: seeded,
+        simulate_tasks,
+    } = serve;
     let mut end = signal(SignalKind::terminate()).context("no handler for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no handler for SIGINT")?;
-    let (data_dir, temporary) = match data {
-        Some(folder) => (folder, None),
-        None => {
-            let folder = tempfile::Builder::new().prefix("localaws-").tempdir().context("no temporary folder")?;
-            (folder.path().to_owned(), Some(folder))
-        }
+    let temporary = match &data {
+        Some(_) => None,
+        None => Some(
+            tempfile::Builder::new()
+                .prefix("localaws-")
+                .tempdir()
+                .context("no temporary folder")?,
+        ),
     };
+    let data_dir = data
+        .or(temporary.as_ref().map(|folder| folder.path().to_owned()))
+        .context("no folder")?;
     std::fs::create_dir_all(&data_dir).with_context(|| format!("cannot make the folder {}", data_dir.display()))?;
     let aws = LocalAws::new(Config {
         region,
@@ -93,7 +115,11 @@ async fn run(serve: Serve) -> Result<()> {
             Speed::Fast => Delays::default(),
             Speed::Aws => Delays::aws(),
         },
-        tasks: if simulate_tasks { TaskRunner::Simulated } else { TaskRunner::Processes },
+        tasks: if simulate_tasks {
+            TaskRunner::Simulated
+        } else {
+            TaskRunner::Processes
+        },
         data_dir,
         ..Config::default()
     });
@@ -101,7 +127,9 @@ async fn run(serve: Serve) -> Result<()> {
         world::trigpointing(&aws);
     }
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
     let variables = variables(&aws, listener.local_addr().context("no address")?, seeded);
     // In one piece, and without minding whether anybody still reads: a reader may stop at what it needs.
     let mut stdout = std::io::stdout().lock();

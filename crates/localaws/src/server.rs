@@ -50,8 +50,15 @@ async fn connection(aws: LocalAws, stream: TcpStream) {
 
 async fn answer(aws: LocalAws, request: http::Request<Incoming>) -> io::Result<http::Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(io::Error::other)?.to_bytes();
+    let body = Limited::new(body, BODY_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(io::Error::other)?
+        .to_bytes();
     // An error makes hyper close the connection without an answer, which is what a lost reply is.
-    let response = aws.handle(http::Request::from_parts(head, body)).await.map_err(io::Error::other)?;
+    let response = aws
+        .handle(http::Request::from_parts(head, body))
+        .await
+        .map_err(io::Error::other)?;
     Ok(response.map(Full::new))
 }

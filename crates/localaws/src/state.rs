@@ -54,7 +54,10 @@ impl State {
 
     /// ARN of a resource in this region and account.
     pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
-        format!("arn:aws:{service}:{}:{}:{resource}", self.config.region, self.config.account)
+        format!(
+            "arn:aws:{service}:{}:{}:{resource}",
+            self.config.region, self.config.account
+        )
     }
 
     /// `seconds` from now.

@@ -28,7 +28,12 @@ pub(crate) fn call(state: &mut State, operation: &str, input: &Value, access_key
     match operation {
         "GetCallerIdentity" => {
             let account = state.sts.account_of(access_key, &state.config.account);
-            let usual = || (format!("arn:aws:iam::{account}:user/localaws"), "AIDALOCALAWSLOCALAWS1".to_owned());
+            let usual = || {
+                (
+                    format!("arn:aws:iam::{account}:user/localaws"),
+                    "AIDALOCALAWSLOCALAWS1".to_owned(),
+                )
+            };
             let (arn, user) = state.sts.sessions.get(access_key).cloned().unwrap_or_else(usual);
             Ok(json!({ "Arn": arn, "UserId": user, "Account": account }))
         }
@@ -43,12 +48,16 @@ fn assume_role(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let session = required(input, "RoleSessionName")?;
     let account = role.split(':').nth(4).unwrap_or_default().to_owned();
     let name = role.rsplit('/').next().unwrap_or_default();
-    let known = state.iam.roles.get(name).filter(|found| found.arn == role && found.usable_at <= state.now);
+    let known = state
+        .iam
+        .roles
+        .get(name)
+        .filter(|found| found.arn == role && found.usable_at <= state.now);
     if account == state.config.account && known.is_none() {
         let words = format!("User is not authorized to perform: sts:AssumeRole on resource: {role}");
         return Err(ApiError::new(403, "AccessDenied", words));
     }
-    let role_id = known.map(|found| found.id.clone()).unwrap_or_else(|| "AROALOCALAWSLOCALAWS1".to_owned());
+    let role_id = known.map_or_else(|| "AROALOCALAWSLOCALAWS1".to_owned(), |found| found.id.clone());
     let key = ids::iam(&mut state.rng, "ASIA");
     let secret = ids::hex(&mut state.rng, 40);
     let token = ids::hex(&mut state.rng, 64);

@@ -35,7 +35,10 @@ pub(crate) fn call(state: &mut State, operation: &str, input: &Value) -> Result<
             let found = service(state, required(input, "ServiceId")?)?;
             let instance = required(input, "InstanceId")?;
             if !found.instances.contains_key(instance) {
-                return Err(ApiError::bad("InstanceNotFound", format!("Instance with id {instance} not found.")));
+                return Err(ApiError::bad(
+                    "InstanceNotFound",
+                    format!("Instance with id {instance} not found."),
+                ));
             }
             let arn = found.arn.clone();
             deregister(state, &arn, instance);
@@ -43,7 +46,8 @@ pub(crate) fn call(state: &mut State, operation: &str, input: &Value) -> Result<
         }
         "ListInstances" => {
             let found = service(state, required(input, "ServiceId")?)?;
-            let view = |(id, attributes): (&String, &BTreeMap<String, String>)| json!({ "Id": id, "Attributes": attributes });
+            let view =
+                |(id, attributes): (&String, &BTreeMap<String, String>)| json!({ "Id": id, "Attributes": attributes });
             Ok(json!({ "Instances": found.instances.iter().map(view).collect::<Vec<_>>() }))
         }
         "DiscoverInstances" => discover(state, input),
@@ -70,7 +74,12 @@ fn create_namespace(state: &mut State, input: &Value) -> Result<Value, ApiError>
     if !state.ec2.vpcs.contains_key(vpc) {
         return Err(ApiError::bad("InvalidInput", format!("The VPC {vpc} does not exist")));
     }
-    if let Some(found) = state.discovery.namespaces.values().find(|found| found.name.eq_ignore_ascii_case(name)) {
+    if let Some(found) = state
+        .discovery
+        .namespaces
+        .values()
+        .find(|found| found.name.eq_ignore_ascii_case(name))
+    {
         let words = "The namespace that you're trying to create already exists.";
         return Err(ApiError::bad("NamespaceAlreadyExists", words)
             .with("CreatorRequestId", found.request.clone())
@@ -95,7 +104,10 @@ fn create_namespace(state: &mut State, input: &Value) -> Result<Value, ApiError>
 fn delete_namespace(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let id = namespace(state, required(input, "Id")?)?.id.clone();
     if state.discovery.services.values().any(|service| service.namespace == id) {
-        return Err(ApiError::bad("ResourceInUse", format!("Namespace has associated services, namespaceId:{id}")));
+        return Err(ApiError::bad(
+            "ResourceInUse",
+            format!("Namespace has associated services, namespaceId:{id}"),
+        ));
     }
     state.discovery.namespaces.remove(&id);
     let wait = state.config.delays.namespace;
@@ -128,7 +140,9 @@ fn create_service(state: &mut State, input: &Value) -> Result<Value, ApiError> {
         .find(|found| found.namespace == namespace && found.name.eq_ignore_ascii_case(name))
     {
         let words = "Service already exists.";
-        return Err(ApiError::bad("ServiceAlreadyExists", words).with("ServiceId", found.id.clone()).with("ServiceArn", found.arn.clone()));
+        return Err(ApiError::bad("ServiceAlreadyExists", words)
+            .with("ServiceId", found.id.clone())
+            .with("ServiceArn", found.arn.clone()));
     }
     let id = format!("srv-{}", ids::hex(&mut state.rng, 16));
     let service = Registry {
@@ -154,15 +168,20 @@ fn list_services(state: &State, input: &Value) -> Value {
         .flat_map(|filter| strings(filter, "Values"))
         .collect();
     let services = state.discovery.services.values();
-    let views: Vec<Value> =
-        services.filter(|found| wanted.is_empty() || wanted.contains(&found.namespace)).map(service_view).collect();
+    let views: Vec<Value> = services
+        .filter(|found| wanted.is_empty() || wanted.contains(&found.namespace))
+        .map(service_view)
+        .collect();
     json!({ "Services": views })
 }
 
 fn delete_service(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let found = service(state, required(input, "Id")?)?;
     if !found.instances.is_empty() {
-        return Err(ApiError::bad("ResourceInUse", "Service contains registered instances; delete the instances before deleting the service"));
+        return Err(ApiError::bad(
+            "ResourceInUse",
+            "Service contains registered instances; delete the instances before deleting the service",
+        ));
     }
     let id = found.id.clone();
     state.discovery.services.remove(&id);
@@ -198,12 +217,24 @@ fn discover(state: &State, input: &Value) -> Result<Value, ApiError> {
 fn operate(state: &mut State, kind: &'static str, targets: Value, wait: f64) -> String {
     let id = ids::uuid(&mut state.rng);
     let done_at: Timestamp = state.in_seconds(wait);
-    state.discovery.operations.insert(id.clone(), Operation { kind, targets, created_at: state.now, done_at });
+    state.discovery.operations.insert(
+        id.clone(),
+        Operation {
+            kind,
+            targets,
+            created_at: state.now,
+            done_at,
+        },
+    );
     id
 }
 
 fn ready(state: &State) -> impl Iterator<Item = &Namespace> {
-    state.discovery.namespaces.values().filter(|namespace| namespace.ready_at <= state.now)
+    state
+        .discovery
+        .namespaces
+        .values()
+        .filter(|namespace| namespace.ready_at <= state.now)
 }
 
 /// Ids may be given as ARNs.
@@ -223,8 +254,16 @@ fn service<'a>(state: &'a State, id: &str) -> Result<&'a Registry, ApiError> {
 }
 
 fn tags_mut<'a>(state: &'a mut State, arn: &str) -> Result<&'a mut BTreeMap<String, String>, ApiError> {
-    let services = state.discovery.services.values_mut().map(|service| (&service.arn, &mut service.tags));
-    let namespaces = state.discovery.namespaces.values_mut().map(|namespace| (&namespace.arn, &mut namespace.tags));
+    let services = state
+        .discovery
+        .services
+        .values_mut()
+        .map(|service| (&service.arn, &mut service.tags));
+    let namespaces = state
+        .discovery
+        .namespaces
+        .values_mut()
+        .map(|namespace| (&namespace.arn, &mut namespace.tags));
     services
         .chain(namespaces)
         .find(|(known, _)| *known == arn)
@@ -233,7 +272,12 @@ fn tags_mut<'a>(state: &'a mut State, arn: &str) -> Result<&'a mut BTreeMap<Stri
 }
 
 fn namespace_view(found: &Namespace, state: &State) -> Value {
-    let services = state.discovery.services.values().filter(|service| service.namespace == found.id).count();
+    let services = state
+        .discovery
+        .services
+        .values()
+        .filter(|service| service.namespace == found.id)
+        .count();
     json!({
         "Id": found.id, "Arn": found.arn, "Name": found.name, "Type": "DNS_PRIVATE", "ServiceCount": services,
         "Properties": {

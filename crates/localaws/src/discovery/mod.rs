@@ -66,7 +66,9 @@ pub(crate) fn service_exists(state: &State, arn: &str) -> bool {
 pub(crate) fn register(state: &mut State, arn: &str, instance: &str, attributes: BTreeMap<String, String>) -> bool {
     state.discovery.revision += 1;
     let service = state.discovery.services.values_mut().find(|service| service.arn == arn);
-    service.map(|service| service.instances.insert(instance.to_owned(), attributes)).is_some()
+    service
+        .map(|service| service.instances.insert(instance.to_owned(), attributes))
+        .is_some()
 }
 
 /// Removes an instance; one that is gone already is fine.

@@ -16,7 +16,10 @@ impl Cidr {
         let (address, bits) = text.split_once('/')?;
         let address: Ipv4Addr = address.parse().ok()?;
         let bits: u8 = bits.parse().ok().filter(|bits| *bits <= 32)?;
-        Some(Self { base: u32::from(address) & Self::mask(bits), bits })
+        Some(Self {
+            base: u32::from(address) & Self::mask(bits),
+            bits,
+        })
     }
 
     pub(crate) fn contains(self, address: Ipv4Addr) -> bool {
@@ -63,7 +66,7 @@ mod tests {
         assert_eq!(block.to_string(), "10.0.0.0/16");
         assert!(block.contains(Ipv4Addr::new(10, 0, 255, 1)) && !block.contains(Ipv4Addr::new(10, 1, 0, 1)));
         assert!(block.covers(Cidr::parse("10.0.4.0/24").unwrap()) && !block.covers(Cidr::parse("10.0.0.0/8").unwrap()));
-        assert!(Cidr::parse("0.0.0.0/0").unwrap().contains(Ipv4Addr::new(127, 0, 0, 1)));
+        assert!(Cidr::parse("0.0.0.0/0").unwrap().contains(Ipv4Addr::LOCALHOST));
         assert_eq!(block.host(5), Some(Ipv4Addr::new(10, 0, 0, 5)));
         assert_eq!(Cidr::parse("10.0.0.0/33"), None);
     }

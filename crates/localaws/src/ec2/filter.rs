@@ -12,7 +12,11 @@ pub(super) struct Filters(Vec<(String, Vec<String>)>);
 impl Filters {
     pub(super) fn read(input: &Value) -> Self {
         let filters = list(input, "Filter").iter().filter_map(|filter| {
-            let values = if filter.get("Value").is_some() { "Value" } else { "Values" };
+            let values = if filter.get("Value").is_some() {
+                "Value"
+            } else {
+                "Values"
+            };
             Some((text(filter, "Name")?.to_owned(), strings(filter, values)))
         });
         Self(filters.collect())
@@ -31,7 +35,8 @@ impl Filters {
                 _ if name == "tag-key" => tags.keys().cloned().collect(),
                 _ => attribute(name).unwrap_or_default(),
             };
-            have.iter().any(|value| wanted.iter().any(|pattern| glob(pattern, value)))
+            have.iter()
+                .any(|value| wanted.iter().any(|pattern| glob(pattern, value)))
         })
     }
 }

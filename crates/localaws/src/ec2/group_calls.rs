@@ -25,7 +25,9 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
     }
     for (member, text) in [("groupName", name), ("groupDescription", description)] {
         let valid = text.len() <= GROUP_NAME_LENGTH_MAX
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c));
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c));
         if !valid {
             let words = format!(
                 "Value ({text}) for parameter {member} is invalid. Character sets beyond ASCII are not supported."
@@ -37,7 +39,12 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
         let words = format!("Invalid value '{name}' for groupName. Names starting with 'sg-' are reserved");
         return Err(ApiError::bad("InvalidParameterValue", words));
     }
-    if state.ec2.groups.values().any(|group| group.vpc == vpc && group.name.eq_ignore_ascii_case(name)) {
+    if state
+        .ec2
+        .groups
+        .values()
+        .any(|group| group.vpc == vpc && group.name.eq_ignore_ascii_case(name))
+    {
         let words = format!("The security group '{name}' already exists for VPC '{vpc}'");
         return Err(ApiError::bad("InvalidGroup.Duplicate", words));
     }
@@ -70,7 +77,17 @@ pub(super) fn describe(state: &State, input: &Value) -> Result<Value, ApiError> 
                 "description" => Some(vec![group.description.clone()]),
                 "owner-id" => Some(vec![state.config.account.clone()]),
                 "ip-permission.group-id" => Some(
-                    group.ingress.iter().filter_map(|rule| if let Peer::Group(id) = &rule.peer { Some(id.clone()) } else { None }).collect(),
+                    group
+                        .ingress
+                        .iter()
+                        .filter_map(|rule| {
+                            if let Peer::Group(id) = &rule.peer {
+                                Some(id.clone())
+                            } else {
+                                None
+                            }
+                        })
+                        .collect(),
                 ),
                 _ => None,
             })
@@ -95,7 +112,12 @@ pub(super) fn describe_rules(state: &State, input: &Value) -> Result<Value, ApiE
     let mut views = Vec::new();
     let mut found = Vec::new();
     for group in state.ec2.groups.values() {
-        for (rule, egress) in group.ingress.iter().map(|r| (r, false)).chain(group.egress.iter().map(|r| (r, true))) {
+        for (rule, egress) in group
+            .ingress
+            .iter()
+            .map(|r| (r, false))
+            .chain(group.egress.iter().map(|r| (r, true)))
+        {
             let wanted = ids.is_empty() || ids.contains(&rule.id);
             let accepted = filters.accept(&rule.tags, |name| match name {
                 "group-id" => Some(vec![group.id.clone()]),
@@ -157,8 +179,17 @@ pub(super) fn revoke(state: &mut State, input: &Value, direction: Direction) -> 
         return Err(unknown_group(id));
     }
     let rule_ids = strings(input, "SecurityGroupRuleId");
-    let unwanted = if rule_ids.is_empty() { read_rules(state, input)? } else { Vec::new() };
-    let rules = state.ec2.groups.get_mut(id).expect("it was just looked up").rules_mut(direction);
+    let unwanted = if rule_ids.is_empty() {
+        read_rules(state, input)?
+    } else {
+        Vec::new()
+    };
+    let rules = state
+        .ec2
+        .groups
+        .get_mut(id)
+        .expect("it was just looked up")
+        .rules_mut(direction);
     if let Some(missing) = rule_ids.iter().find(|id| !rules.iter().any(|rule| &rule.id == *id)) {
         return Err(unknown_rule(missing));
     }
@@ -177,23 +208,40 @@ pub(super) fn delete(state: &mut State, input: &Value) -> Result<Value, ApiError
         let words = format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
         return Err(ApiError::bad("CannotDelete", words));
     }
-    let attached = state.ec2.interfaces.values().any(|interface| interface.groups.iter().any(|group| group == id));
+    let attached = state
+        .ec2
+        .interfaces
+        .values()
+        .any(|interface| interface.groups.iter().any(|group| group == id));
     let named = state.ec2.groups.values().filter(|other| other.id != id).any(|other| {
-        other.ingress.iter().chain(&other.egress).any(|rule| rule.peer == Peer::Group(id.to_owned()))
+        other
+            .ingress
+            .iter()
+            .chain(&other.egress)
+            .any(|rule| rule.peer == Peer::Group(id.to_owned()))
     });
     if attached || named {
-        return Err(ApiError::bad("DependencyViolation", format!("resource {id} has a dependent object")));
+        return Err(ApiError::bad(
+            "DependencyViolation",
+            format!("resource {id} has a dependent object"),
+        ));
     }
     state.ec2.groups.remove(id);
     Ok(json!({ "return": true, "groupId": id }))
 }
 
 fn unknown_group(id: &str) -> ApiError {
-    ApiError::bad("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"))
+    ApiError::bad(
+        "InvalidGroup.NotFound",
+        format!("The security group '{id}' does not exist"),
+    )
 }
 
 fn unknown_rule(id: &str) -> ApiError {
-    ApiError::bad("InvalidSecurityGroupRuleId.NotFound", format!("The security group rule ID '{id}' does not exist"))
+    ApiError::bad(
+        "InvalidSecurityGroupRuleId.NotFound",
+        format!("The security group rule ID '{id}' does not exist"),
+    )
 }
 
 /// One rule for each peer of each permission.
@@ -203,8 +251,11 @@ fn read_rules(state: &mut State, input: &Value) -> Result<Vec<Rule>, ApiError> {
     let nested = list(input, "IpPermissions");
     for permission in if nested.is_empty() { &plain[..] } else { nested } {
         let protocol = required(permission, "IpProtocol")?.to_ascii_lowercase();
-        let (from_port, to_port) =
-            if protocol == "-1" { (None, None) } else { (number(permission, "FromPort"), number(permission, "ToPort")) };
+        let (from_port, to_port) = if protocol == "-1" {
+            (None, None)
+        } else {
+            (number(permission, "FromPort"), number(permission, "ToPort"))
+        };
         if matches!(protocol.as_str(), "tcp" | "udp") && (from_port.is_none() || to_port < from_port) {
             let words = "Must specify both from and to ports with TCP/UDP.";
             return Err(ApiError::bad("InvalidParameterValue", words));
@@ -212,11 +263,22 @@ fn read_rules(state: &mut State, input: &Value) -> Result<Vec<Rule>, ApiError> {
         for (peer, description) in read_peers(permission)? {
             let id = state.fresh_id("sgr");
             let protocol = protocol.clone();
-            rules.push(Rule { id, protocol, from_port, to_port, peer, description, tags: BTreeMap::new() });
+            rules.push(Rule {
+                id,
+                protocol,
+                from_port,
+                to_port,
+                peer,
+                description,
+                tags: BTreeMap::new(),
+            });
         }
     }
     if rules.is_empty() {
-        return Err(ApiError::bad("MissingParameter", "The request must contain the parameter ipPermissions"));
+        return Err(ApiError::bad(
+            "MissingParameter",
+            "The request must contain the parameter ipPermissions",
+        ));
     }
     Ok(rules)
 }
@@ -224,12 +286,16 @@ fn read_rules(state: &mut State, input: &Value) -> Result<Vec<Rule>, ApiError> {
 fn read_peers(permission: &Value) -> Result<Vec<(Peer, Option<String>)>, ApiError> {
     let description = |entry: &Value| text(entry, "Description").map(str::to_owned);
     let block = |text: &str| {
-        Cidr::parse(text).map(Peer::Cidr).ok_or_else(|| {
-            ApiError::bad("InvalidParameterValue", format!("CIDR block {text} is malformed"))
-        })
+        Cidr::parse(text)
+            .map(Peer::Cidr)
+            .ok_or_else(|| ApiError::bad("InvalidParameterValue", format!("CIDR block {text} is malformed")))
     };
     let mut peers = Vec::new();
-    let pairs = if permission.get("Groups").is_some() { "Groups" } else { "UserIdGroupPairs" };
+    let pairs = if permission.get("Groups").is_some() {
+        "Groups"
+    } else {
+        "UserIdGroupPairs"
+    };
     for entry in list(permission, pairs) {
         peers.push((Peer::Group(required(entry, "GroupId")?.to_owned()), description(entry)));
     }
@@ -240,7 +306,10 @@ fn read_peers(permission: &Value) -> Result<Vec<(Peer, Option<String>)>, ApiErro
         peers.push((Peer::Cidr6(required(entry, "CidrIpv6")?.to_owned()), description(entry)));
     }
     for entry in list(permission, "PrefixListIds") {
-        peers.push((Peer::PrefixList(required(entry, "PrefixListId")?.to_owned()), description(entry)));
+        peers.push((
+            Peer::PrefixList(required(entry, "PrefixListId")?.to_owned()),
+            description(entry),
+        ));
     }
     if let Some(cidr) = text(permission, "CidrIp") {
         peers.push((block(cidr)?, None));
@@ -256,14 +325,21 @@ fn words_for(rule: &Rule) -> String {
     };
     let port = |port: Option<i64>| port.map_or_else(|| "ALL".to_owned(), |port| port.to_string());
     let protocol = rule.protocol.to_ascii_uppercase();
-    format!("peer: {peer}, {protocol}, from port: {}, to port: {}, ALLOW", port(rule.from_port), port(rule.to_port))
+    format!(
+        "peer: {peer}, {protocol}, from port: {}, to port: {}, ALLOW",
+        port(rule.from_port),
+        port(rule.to_port)
+    )
 }
 
 /// Rules with the same protocol and ports are one permission with several peers.
 fn permissions(rules: &[Rule], account: &str) -> Value {
-    let mut permissions: BTreeMap<(&str, Option<i64>, Option<i64>), Vec<&Rule>> = BTreeMap::new();
+    let mut permissions: BTreeMap<_, Vec<&Rule>> = BTreeMap::new();
     for rule in rules {
-        permissions.entry((&rule.protocol, rule.from_port, rule.to_port)).or_default().push(rule);
+        permissions
+            .entry((rule.protocol.as_str(), rule.from_port, rule.to_port))
+            .or_default()
+            .push(rule);
     }
     let views = permissions.into_iter().map(|((protocol, from, to), rules)| {
         let (mut groups, mut ranges, mut ranges6, mut lists) = (vec![], vec![], vec![], vec![]);

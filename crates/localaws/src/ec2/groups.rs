@@ -128,5 +128,10 @@ pub(crate) fn add_group(state: &mut State, id: &str, vpc: &str, name: &str, desc
 
 /// The group that a VPC's interfaces are in when none is named.
 pub(crate) fn default_group(state: &State, vpc: &str) -> Option<String> {
-    state.ec2.groups.values().find(|group| group.vpc == vpc && group.name == "default").map(|group| group.id.clone())
+    state
+        .ec2
+        .groups
+        .values()
+        .find(|group| group.vpc == vpc && group.name == "default")
+        .map(|group| group.id.clone())
 }

@@ -62,7 +62,13 @@ pub(crate) enum AttachError {
 
 /// Makes an interface with an address of its subnet. Addresses are not used again before all others were.
 pub(crate) fn attach(state: &mut State, new: NewInterface<'_>) -> Result<Interface, AttachError> {
-    let NewInterface { subnet, groups, description, owner, address } = new;
+    let NewInterface {
+        subnet,
+        groups,
+        description,
+        owner,
+        address,
+    } = new;
     let subnet = state.ec2.subnets.get(subnet).cloned().ok_or(AttachError::NoSubnet)?;
     let address = match address {
         Some(address) if !subnet.cidr.contains(address) => return Err(AttachError::OutOfRange),
@@ -85,9 +91,20 @@ pub(crate) fn task_interface(
     let [first, second] = state.config.ip_block;
     let block = Cidr::parse(&format!("{first}.{second}.0.0/16")).expect("two octets make a block");
     let loopback = Cidr::parse("127.0.0.0/8").expect("it is a block");
-    let (pool, range) = if loopback.covers(found.cidr) { (found.id.as_str(), found.cidr) } else { ("tasks", block) };
+    let (pool, range) = if loopback.covers(found.cidr) {
+        (found.id.as_str(), found.cidr)
+    } else {
+        ("tasks", block)
+    };
     let address = free_address(state, pool, range).ok_or(AttachError::Full)?;
-    Ok(insert(state, &found, address, groups, description.to_owned(), Owner::Ecs))
+    Ok(insert(
+        state,
+        &found,
+        address,
+        groups,
+        description.to_owned(),
+        Owner::Ecs,
+    ))
 }
 
 /// Removes an interface; one that is gone already is fine.
@@ -124,7 +141,11 @@ fn insert(
 }
 
 fn is_used(state: &State, address: Ipv4Addr) -> bool {
-    state.ec2.interfaces.values().any(|interface| interface.address == address)
+    state
+        .ec2
+        .interfaces
+        .values()
+        .any(|interface| interface.address == address)
 }
 
 fn free_address(state: &mut State, pool: &str, block: Cidr) -> Option<Ipv4Addr> {
@@ -146,7 +167,10 @@ pub(super) fn describe(state: &State, input: &Value) -> Result<Value, ApiError> 
     let filters = Filters::read(input);
     let none = BTreeMap::new();
     let unknown = |id: &str| {
-        ApiError::bad("InvalidNetworkInterfaceID.NotFound", format!("The networkInterface ID '{id}' does not exist"))
+        ApiError::bad(
+            "InvalidNetworkInterfaceID.NotFound",
+            format!("The networkInterface ID '{id}' does not exist"),
+        )
     };
     let interfaces = chosen(&state.ec2.interfaces, &strings(input, "NetworkInterfaceId"), unknown)?;
     let views: Vec<Value> = interfaces
@@ -185,7 +209,11 @@ fn view(interface: &Interface, state: &State) -> Value {
         .map(|id| json!({ "groupId": id, "groupName": state.ec2.groups.get(id).map(|group| group.name.clone()) }))
         .collect();
     let address = interface.address.to_string();
-    let name = format!("ip-{}.{}.compute.internal", address.replace('.', "-"), state.config.region);
+    let name = format!(
+        "ip-{}.{}.compute.internal",
+        address.replace('.', "-"),
+        state.config.region
+    );
     json!({
         "networkInterfaceId": interface.id, "subnetId": interface.subnet, "vpcId": interface.vpc,
         "availabilityZone": interface.zone, "availabilityZoneId": interface.zone_id,

@@ -9,7 +9,7 @@ mod network;
 mod tagging;
 
 pub(crate) use address::Cidr;
-pub(crate) use groups::{Group, Peer, Rule, add_group, default_group};
+pub(crate) use groups::{Group, add_group, default_group};
 pub(crate) use interfaces::{AttachError, Interface, NewInterface, Owner, attach, detach, task_interface};
 pub(crate) use network::{Subnet, Vpc, add_subnet, add_vpc};
 
@@ -67,8 +67,14 @@ pub(crate) fn reaches(
     port: u16,
 ) -> bool {
     let groups = |ids: &[String]| ids.iter().filter_map(|id| state.ec2.groups.get(id)).collect::<Vec<_>>();
-    let leaves = groups(from).iter().flat_map(|group| &group.egress).any(|rule| rule.allows(port, to, to_address));
-    let enters = groups(to).iter().flat_map(|group| &group.ingress).any(|rule| rule.allows(port, from, from_address));
+    let leaves = groups(from)
+        .iter()
+        .flat_map(|group| &group.egress)
+        .any(|rule| rule.allows(port, to, to_address));
+    let enters = groups(to)
+        .iter()
+        .flat_map(|group| &group.ingress)
+        .any(|rule| rule.allows(port, from, from_address));
     leaves && enters
 }
 

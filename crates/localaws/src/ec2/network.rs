@@ -34,7 +34,13 @@ pub(crate) struct Subnet {
 
 /// Adds a VPC with its default security group.
 pub(crate) fn add_vpc(state: &mut State, id: &str, cidr: Cidr) {
-    let vpc = Vpc { id: id.to_owned(), cidr, dns_support: true, dns_hostnames: false, tags: BTreeMap::new() };
+    let vpc = Vpc {
+        id: id.to_owned(),
+        cidr,
+        dns_support: true,
+        dns_hostnames: false,
+        tags: BTreeMap::new(),
+    };
     state.ec2.vpcs.insert(id.to_owned(), vpc);
     let group = state.fresh_id("sg");
     groups::add_group(state, &group, id, "default", "default VPC security group");
@@ -59,8 +65,12 @@ pub(crate) fn add_subnet(state: &mut State, id: &str, vpc: &str, cidr: Cidr, zon
 
 pub(super) fn create_vpc(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let block = required(input, "CidrBlock")?;
-    let cidr = Cidr::parse(block)
-        .ok_or_else(|| ApiError::bad("InvalidParameterValue", format!("Value ({block}) for parameter cidrBlock is invalid.")))?;
+    let cidr = Cidr::parse(block).ok_or_else(|| {
+        ApiError::bad(
+            "InvalidParameterValue",
+            format!("Value ({block}) for parameter cidrBlock is invalid."),
+        )
+    })?;
     let id = state.fresh_id("vpc");
     add_vpc(state, &id, cidr);
     let tags = super::tagging::specified(input, "vpc");
@@ -94,7 +104,10 @@ pub(super) fn describe_vpc_attribute(state: &State, input: &Value) -> Result<Val
     match required(input, "Attribute")? {
         "enableDnsSupport" => Ok(json!({ "vpcId": id, "enableDnsSupport": { "value": vpc.dns_support } })),
         "enableDnsHostnames" => Ok(json!({ "vpcId": id, "enableDnsHostnames": { "value": vpc.dns_hostnames } })),
-        other => Err(ApiError::bad("InvalidParameterValue", format!("Value ({other}) for parameter attribute is invalid."))),
+        other => Err(ApiError::bad(
+            "InvalidParameterValue",
+            format!("Value ({other}) for parameter attribute is invalid."),
+        )),
     }
 }
 
@@ -104,7 +117,10 @@ pub(super) fn modify_vpc_attribute(state: &mut State, input: &Value) -> Result<V
     if let Some(value) = input.get("EnableDnsSupport").and_then(|value| boolean(value, "Value")) {
         vpc.dns_support = value;
     }
-    if let Some(value) = input.get("EnableDnsHostnames").and_then(|value| boolean(value, "Value")) {
+    if let Some(value) = input
+        .get("EnableDnsHostnames")
+        .and_then(|value| boolean(value, "Value"))
+    {
         vpc.dns_hostnames = value;
     }
     Ok(json!({ "return": true }))
@@ -114,10 +130,15 @@ pub(super) fn create_subnet(state: &mut State, input: &Value) -> Result<Value, A
     let vpc_id = required(input, "VpcId")?;
     let vpc = state.ec2.vpcs.get(vpc_id).ok_or_else(|| unknown_vpc(vpc_id))?;
     let block = required(input, "CidrBlock")?;
-    let cidr = Cidr::parse(block).filter(|cidr| vpc.cidr.covers(*cidr)).ok_or_else(|| {
-        ApiError::bad("InvalidSubnet.Range", format!("The CIDR '{block}' is invalid."))
-    })?;
-    if state.ec2.subnets.values().any(|subnet| subnet.vpc == vpc_id && subnet.cidr.overlaps(cidr)) {
+    let cidr = Cidr::parse(block)
+        .filter(|cidr| vpc.cidr.covers(*cidr))
+        .ok_or_else(|| ApiError::bad("InvalidSubnet.Range", format!("The CIDR '{block}' is invalid.")))?;
+    if state
+        .ec2
+        .subnets
+        .values()
+        .any(|subnet| subnet.vpc == vpc_id && subnet.cidr.overlaps(cidr))
+    {
         let words = format!("The CIDR '{block}' conflicts with another subnet");
         return Err(ApiError::bad("InvalidSubnet.Conflict", words));
     }
@@ -129,7 +150,10 @@ pub(super) fn create_subnet(state: &mut State, input: &Value) -> Result<Value, A
     };
     let Some(zone) = zone else {
         let words = "Value for parameter availabilityZone is invalid. Subnets can currently only be created in the following availability zones: ";
-        return Err(ApiError::bad("InvalidParameterValue", format!("{words}{}.", zones.join(", "))));
+        return Err(ApiError::bad(
+            "InvalidParameterValue",
+            format!("{words}{}.", zones.join(", ")),
+        ));
     };
     let id = state.fresh_id("subnet");
     add_subnet(state, &id, vpc_id, cidr, zone);
@@ -193,7 +217,10 @@ pub(super) fn unknown_vpc(id: &str) -> ApiError {
 }
 
 fn unknown_subnet(id: &str) -> ApiError {
-    ApiError::bad("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist"))
+    ApiError::bad(
+        "InvalidSubnetID.NotFound",
+        format!("The subnet ID '{id}' does not exist"),
+    )
 }
 
 fn vpc_view(vpc: &Vpc, account: &str) -> Value {
@@ -209,7 +236,12 @@ fn vpc_view(vpc: &Vpc, account: &str) -> Value {
 }
 
 fn subnet_view(subnet: &Subnet, state: &State) -> Value {
-    let used = state.ec2.interfaces.values().filter(|interface| interface.subnet == subnet.id).count() as u64;
+    let used = state
+        .ec2
+        .interfaces
+        .values()
+        .filter(|interface| interface.subnet == subnet.id)
+        .count() as u64;
     json!({
         "subnetId": subnet.id, "subnetArn": state.arn("ec2", &format!("subnet/{}", subnet.id)),
         "state": "available", "ownerId": state.config.account, "vpcId": subnet.vpc,

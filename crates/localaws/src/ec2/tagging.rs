@@ -9,11 +9,24 @@ use std::collections::BTreeMap;
 
 /// The tags that a create call gives to a resource of this kind.
 pub(super) fn specified(input: &Value, kind: &str) -> BTreeMap<String, String> {
-    let specification = if input.get("TagSpecification").is_some() { "TagSpecification" } else { "TagSpecifications" };
+    let specification = if input.get("TagSpecification").is_some() {
+        "TagSpecification"
+    } else {
+        "TagSpecifications"
+    };
     list(input, specification)
         .iter()
         .filter(|specification| text(specification, "ResourceType") == Some(kind))
-        .flat_map(|specification| tags(specification, if specification.get("Tag").is_some() { "Tag" } else { "Tags" }))
+        .flat_map(|specification| {
+            tags(
+                specification,
+                if specification.get("Tag").is_some() {
+                    "Tag"
+                } else {
+                    "Tags"
+                },
+            )
+        })
         .collect()
 }
 
@@ -40,7 +53,10 @@ pub(super) fn delete(state: &mut State, input: &Value) -> Result<Value, ApiError
         for tag in unwanted {
             let key = text(tag, "Key").unwrap_or_default();
             // With a value, only a tag that has this value goes.
-            let goes = tag.get("Value").and_then(Value::as_str).is_none_or(|value| tags.get(key).is_some_and(|has| has == value));
+            let goes = tag
+                .get("Value")
+                .and_then(Value::as_str)
+                .is_none_or(|value| tags.get(key).is_some_and(|has| has == value));
             if goes {
                 tags.remove(key);
             }
@@ -51,9 +67,17 @@ pub(super) fn delete(state: &mut State, input: &Value) -> Result<Value, ApiError
 
 pub(super) fn describe(state: &State, input: &Value) -> Value {
     let filters = Filters::read(input);
-    let groups = state.ec2.groups.values().map(|group| ("security-group", &group.id, &group.tags));
+    let groups = state
+        .ec2
+        .groups
+        .values()
+        .map(|group| ("security-group", &group.id, &group.tags));
     let vpcs = state.ec2.vpcs.values().map(|vpc| ("vpc", &vpc.id, &vpc.tags));
-    let subnets = state.ec2.subnets.values().map(|subnet| ("subnet", &subnet.id, &subnet.tags));
+    let subnets = state
+        .ec2
+        .subnets
+        .values()
+        .map(|subnet| ("subnet", &subnet.id, &subnet.tags));
     let none = BTreeMap::new();
     let mut views = Vec::new();
     for (kind, id, tags) in groups.chain(vpcs).chain(subnets) {
@@ -77,15 +101,21 @@ fn tags_of<'a>(state: &'a mut State, id: &str) -> Result<&'a mut BTreeMap<String
     let ec2 = &mut state.ec2;
     let unknown = |code: &'static str, kind: &str| ApiError::bad(code, format!("The {kind} '{id}' does not exist"));
     match id.split_once('-').map(|(prefix, _)| prefix) {
-        Some("sg") => {
-            ec2.groups.get_mut(id).map(|group| &mut group.tags).ok_or_else(|| unknown("InvalidGroup.NotFound", "security group"))
-        }
-        Some("vpc") => {
-            ec2.vpcs.get_mut(id).map(|vpc| &mut vpc.tags).ok_or_else(|| unknown("InvalidVpcID.NotFound", "vpc ID"))
-        }
-        Some("subnet") => {
-            ec2.subnets.get_mut(id).map(|subnet| &mut subnet.tags).ok_or_else(|| unknown("InvalidSubnetID.NotFound", "subnet ID"))
-        }
+        Some("sg") => ec2
+            .groups
+            .get_mut(id)
+            .map(|group| &mut group.tags)
+            .ok_or_else(|| unknown("InvalidGroup.NotFound", "security group")),
+        Some("vpc") => ec2
+            .vpcs
+            .get_mut(id)
+            .map(|vpc| &mut vpc.tags)
+            .ok_or_else(|| unknown("InvalidVpcID.NotFound", "vpc ID")),
+        Some("subnet") => ec2
+            .subnets
+            .get_mut(id)
+            .map(|subnet| &mut subnet.tags)
+            .ok_or_else(|| unknown("InvalidSubnetID.NotFound", "subnet ID")),
         Some("sgr") => ec2
             .groups
             .values_mut()

@@ -60,12 +60,17 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
     let file_system = find_available(state, required(input, "FileSystemId")?)?.id.clone();
     let posix_user = input.get("PosixUser").map(read_user).transpose()?;
     let (path, creation) = match input.get("RootDirectory") {
-        Some(root) => (text(root, "Path").unwrap_or("/"), root.get("CreationInfo").map(read_creation).transpose()?),
+        Some(root) => (
+            text(root, "Path").unwrap_or("/"),
+            root.get("CreationInfo").map(read_creation).transpose()?,
+        ),
         None => ("/", None),
     };
     let depth = path.split('/').filter(|part| !part.is_empty()).count();
     if !path.starts_with('/') || path.len() > PATH_LENGTH_MAX || depth > PATH_DEPTH_MAX || path.contains("//") {
-        return Err(bad("Path must start with '/', have at most 100 characters and at most four subdirectories."));
+        return Err(bad(
+            "Path must start with '/', have at most 100 characters and at most four subdirectories.",
+        ));
     }
     let tags = tags(input, "Tags");
     check_tags(&tags)?;
@@ -130,7 +135,11 @@ fn read_user(user: &Value) -> Result<PosixUser, ApiError> {
     if secondary_gids.len() > 16 {
         return Err(bad("SecondaryGids has more than 16 entries."));
     }
-    Ok(PosixUser { uid: posix_id(user, "Uid")?, gid: posix_id(user, "Gid")?, secondary_gids })
+    Ok(PosixUser {
+        uid: posix_id(user, "Uid")?,
+        gid: posix_id(user, "Gid")?,
+        secondary_gids,
+    })
 }
 
 fn read_creation(info: &Value) -> Result<CreationInfo, ApiError> {
@@ -139,8 +148,11 @@ fn read_creation(info: &Value) -> Result<CreationInfo, ApiError> {
     if !octal {
         return Err(bad("Permissions must be an octal number of three or four digits."));
     }
-    let (owner_uid, owner_gid) = (posix_id(info, "OwnerUid")?, posix_id(info, "OwnerGid")?);
-    Ok(CreationInfo { owner_uid, owner_gid, permissions: permissions.to_owned() })
+    Ok(CreationInfo {
+        owner_uid: posix_id(info, "OwnerUid")?,
+        owner_gid: posix_id(info, "OwnerGid")?,
+        permissions: permissions.to_owned(),
+    })
 }
 
 fn posix_id(value: &Value, member: &str) -> Result<u32, ApiError> {
@@ -150,7 +162,12 @@ fn posix_id(value: &Value, member: &str) -> Result<u32, ApiError> {
 
 fn view(state: &State, point: &AccessPoint) -> Value {
     let mut root = json!({ "Path": point.path });
-    if let Some(CreationInfo { owner_uid, owner_gid, permissions }) = &point.creation {
+    if let Some(CreationInfo {
+        owner_uid,
+        owner_gid,
+        permissions,
+    }) = &point.creation
+    {
         root["CreationInfo"] = json!({ "OwnerUid": owner_uid, "OwnerGid": owner_gid, "Permissions": permissions });
     }
     let mut view = json!({
@@ -162,7 +179,12 @@ fn view(state: &State, point: &AccessPoint) -> Value {
     if let Some(name) = point.tags.get("Name") {
         view["Name"] = json!(name);
     }
-    if let Some(PosixUser { uid, gid, secondary_gids }) = &point.posix_user {
+    if let Some(PosixUser {
+        uid,
+        gid,
+        secondary_gids,
+    }) = &point.posix_user
+    {
         view["PosixUser"] = json!({ "Uid": uid, "Gid": gid });
         if !secondary_gids.is_empty() {
             view["PosixUser"]["SecondaryGids"] = json!(secondary_gids);

@@ -1,7 +1,7 @@
 //! Who may do what with a file system through a mount.
 
-use crate::iam::policy::{Question, Verdict, identity_verdict, resource_verdict};
 use crate::iam;
+use crate::iam::policy::{Question, Verdict, identity_verdict, resource_verdict};
 use crate::state::State;
 use std::collections::BTreeMap;
 
@@ -22,8 +22,15 @@ pub(crate) struct MountRequest<'a> {
 /// allows it, the role or the file system, and nobody denies it. A client that does present a role is held to them
 /// even where there is no policy, as field reports have it for access points with IAM.
 pub(crate) fn may(state: &State, request: MountRequest<'_>, action: &str) -> bool {
-    let MountRequest { file_system, access_point, role, tls } = request;
-    let Some(found) = state.efs.file_systems.get(file_system) else { return false };
+    let MountRequest {
+        file_system,
+        access_point,
+        role,
+        tls,
+    } = request;
+    let Some(found) = state.efs.file_systems.get(file_system) else {
+        return false;
+    };
     let mut context = BTreeMap::from([
         ("aws:securetransport".to_owned(), tls.to_string()),
         ("elasticfilesystem:accessedviamounttarget".to_owned(), "true".to_owned()),
@@ -34,14 +41,23 @@ pub(crate) fn may(state: &State, request: MountRequest<'_>, action: &str) -> boo
     }
     let arn = state.arn("elasticfilesystem", &format!("file-system/{file_system}"));
     let action = format!("elasticfilesystem:{action}");
-    let question = Question { principal: role, action: &action, resource: &arn, context };
+    let question = Question {
+        principal: role,
+        action: &action,
+        resource: &arn,
+        context,
+    };
     if role.is_none() && found.policy.is_none() {
         return true;
     }
-    let own = role.map(|role| iam::effective_policies(state, role)).unwrap_or_default();
-    let verdicts = own
-        .iter()
-        .map(|document| identity_verdict(document, &question))
-        .chain(found.policy.iter().map(|document| resource_verdict(document, &question)));
+    let own = role
+        .map(|role| iam::effective_policies(state, role))
+        .unwrap_or_default();
+    let verdicts = own.iter().map(|document| identity_verdict(document, &question)).chain(
+        found
+            .policy
+            .iter()
+            .map(|document| resource_verdict(document, &question)),
+    );
     verdicts.max() == Some(Verdict::Allowed)
 }

@@ -70,16 +70,16 @@ impl Throughput {
             ("bursting", None) => Ok(Self::Bursting),
             ("elastic", None) => Ok(Self::Elastic),
             ("provisioned", Some(mibps)) if (1.0..=3414.0).contains(&mibps) => Ok(Self::Provisioned(mibps)),
-            ("provisioned", Some(_)) => {
-                Err(bad("Provisioned throughput must be between 1 and 3414 MiB/s."))
-            }
+            ("provisioned", Some(_)) => Err(bad("Provisioned throughput must be between 1 and 3414 MiB/s.")),
             ("provisioned", None) => match usual {
                 Self::Provisioned(mibps) => Ok(Self::Provisioned(*mibps)),
-                _ => Err(bad("Provisioned throughput must be set for file systems that use provisioned throughput mode.")),
+                _ => Err(bad(
+                    "Provisioned throughput must be set for file systems that use provisioned throughput mode.",
+                )),
             },
-            ("bursting" | "elastic", Some(_)) => {
-                Err(bad("Provisioned throughput can only be set for file systems that use provisioned throughput mode."))
-            }
+            ("bursting" | "elastic", Some(_)) => Err(bad(
+                "Provisioned throughput can only be set for file systems that use provisioned throughput mode.",
+            )),
             (other, _) => Err(bad(&format!("Invalid throughput mode '{other}'."))),
         }
     }
@@ -115,7 +115,10 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
     }
     // The token alone decides, whatever else the call says, and it stays taken until the file system is gone.
     if let Some(found) = state.efs.file_systems.values().find(|found| found.token == token) {
-        let words = format!("File system '{}' already exists with creation token '{token}'", found.id);
+        let words = format!(
+            "File system '{}' already exists with creation token '{token}'",
+            found.id
+        );
         return Err(ApiError::conflict("FileSystemAlreadyExists", words).with("FileSystemId", found.id.clone()));
     }
     let performance = text(input, "PerformanceMode").unwrap_or("generalPurpose").to_owned();
@@ -124,19 +127,28 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
     let encrypted = boolean(input, "Encrypted").unwrap_or(false);
     match (performance.as_str(), &throughput) {
         ("maxIO", Throughput::Elastic) => {
-            return Err(bad("Elastic throughput is not supported for file systems that use maxIO performance mode."));
+            return Err(bad(
+                "Elastic throughput is not supported for file systems that use maxIO performance mode.",
+            ));
         }
         ("maxIO", _) if zone.is_some() => {
-            return Err(bad("Max I/O performance mode is not supported for file systems using One Zone storage."));
+            return Err(bad(
+                "Max I/O performance mode is not supported for file systems using One Zone storage.",
+            ));
         }
         ("generalPurpose" | "maxIO", _) => {}
         (other, _) => return Err(bad(&format!("Invalid performance mode '{other}'."))),
     }
-    if zone.as_ref().is_some_and(|zone| !zone.starts_with(&state.config.region)) {
+    if zone
+        .as_ref()
+        .is_some_and(|zone| !zone.starts_with(&state.config.region))
+    {
         return Err(bad("Invalid Availability Zone Name provided."));
     }
     if input.get("KmsKeyId").is_some() && !encrypted {
-        return Err(bad("The encrypted parameter must be set to true to create an encrypted file system."));
+        return Err(bad(
+            "The encrypted parameter must be set to true to create an encrypted file system.",
+        ));
     }
     let kms_key = encrypted.then(|| key_arn(state, text(input, "KmsKeyId")));
     let tags = tags(input, "Tags");
@@ -156,7 +168,10 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
         tags,
         policy: None,
         lifecycle: json!([]),
-        backup: Backup { enabled: backup, settled_at: state.now },
+        backup: Backup {
+            enabled: backup,
+            settled_at: state.now,
+        },
         overwrite_protection: true,
         throughput_changed_at: None,
         settings_changed_at: None,
@@ -175,7 +190,11 @@ pub(super) fn describe(state: &State, input: &Value) -> Result<Value, ApiError> 
         let found = find(state, id)?;
         return Ok(json!({ "FileSystems": [view(state, found)] }));
     }
-    let all = state.efs.file_systems.iter().filter(|(_, found)| token.is_none_or(|token| found.token == token));
+    let all = state
+        .efs
+        .file_systems
+        .iter()
+        .filter(|(_, found)| token.is_none_or(|token| found.token == token));
     let (found, next) = page(all, input, ("MaxItems", "Marker"), PAGE);
     let views: Vec<Value> = found.into_iter().map(|found| view(state, found)).collect();
     let mut answer = json!({ "FileSystems": views });
@@ -190,10 +209,14 @@ pub(super) fn update(state: &mut State, input: &Value) -> Result<Value, ApiError
     let found = find_available(state, required(input, "FileSystemId")?)?;
     let next = Throughput::read(input, &found.throughput)?;
     if next == Throughput::Elastic && found.performance == "maxIO" {
-        return Err(bad("Elastic throughput is not supported for file systems that use maxIO performance mode."));
+        return Err(bad(
+            "Elastic throughput is not supported for file systems that use maxIO performance mode.",
+        ));
     }
     if found.throughput.is_limited_change(&next) {
-        let early = found.throughput_changed_at.is_some_and(|at| seconds_between(at, now) < THROUGHPUT_CHANGE_S);
+        let early = found
+            .throughput_changed_at
+            .is_some_and(|at| seconds_between(at, now) < THROUGHPUT_CHANGE_S);
         if early {
             let words = "You don't wait at least 24 hours before either changing the throughput mode, or decreasing the Provisioned Throughput value.";
             return Err(ApiError::new(429, "TooManyRequests", words));
@@ -234,7 +257,10 @@ pub(super) fn find_available<'a>(state: &'a mut State, id: &str) -> Result<&'a m
     if found.life == Life::Available {
         return Ok(found);
     }
-    let words = format!("The file system '{id}' is in the state '{}', but must be 'available'.", found.life.as_str());
+    let words = format!(
+        "The file system '{id}' is in the state '{}', but must be 'available'.",
+        found.life.as_str()
+    );
     Err(ApiError::conflict("IncorrectFileSystemLifeCycleState", words))
 }
 
@@ -249,7 +275,9 @@ pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError
         return Err(bad("A resource can have at most 50 tags."));
     }
     match tags.keys().find(|key| key.starts_with("aws:")) {
-        Some(key) => Err(bad(&format!("The tag key '{key}' is reserved: keys cannot start with 'aws:'."))),
+        Some(key) => Err(bad(&format!(
+            "The tag key '{key}' is reserved: keys cannot start with 'aws:'."
+        ))),
         None => Ok(()),
     }
 }
@@ -276,12 +304,19 @@ fn key_arn(state: &State, key: Option<&str>) -> String {
 /// A key id that is always the same for one alias.
 fn uuid_for(alias: &str) -> String {
     let alias = alias.rsplit_once("alias/").map_or(alias, |(_, name)| name);
-    let seed = alias.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let seed = alias
+        .bytes()
+        .fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
     crate::ids::uuid(&mut fastrand::Rng::with_seed(seed))
 }
 
 fn view(state: &State, found: &FileSystem) -> Value {
-    let targets = state.efs.mount_targets.values().filter(|target| target.file_system == found.id).count();
+    let targets = state
+        .efs
+        .mount_targets
+        .values()
+        .filter(|target| target.file_system == found.id)
+        .count();
     let mut tags = found.tags.clone();
     if found.backup.enabled {
         tags.insert("aws:elasticfilesystem:default-backup".to_owned(), "enabled".to_owned());
@@ -303,7 +338,10 @@ fn view(state: &State, found: &FileSystem) -> Value {
     let optional = [
         ("Name", found.tags.get("Name").map(|name| json!(name))),
         ("KmsKeyId", found.kms_key.as_ref().map(|key| json!(key))),
-        ("ProvisionedThroughputInMibps", found.throughput.mibps().map(|mibps| json!(mibps))),
+        (
+            "ProvisionedThroughputInMibps",
+            found.throughput.mibps().map(|mibps| json!(mibps)),
+        ),
         ("AvailabilityZoneName", found.zone.as_ref().map(|zone| json!(zone))),
     ];
     for (member, value) in optional {

@@ -72,30 +72,31 @@ impl Life {
 pub(crate) fn tick(state: &mut State) {
     let now = state.now;
     let mut interfaces = Vec::new();
-    state.efs.mount_targets.retain(|_, target| match target.life.at(now) {
-        Some(life) => {
-            target.life = life;
-            true
-        }
-        None => {
+    state.efs.mount_targets.retain(|_, target| {
+        let stays = keep(&mut target.life, now);
+        if !stays {
             interfaces.push(target.interface.clone());
-            false
         }
+        stays
     });
-    interfaces.iter().for_each(|interface| ec2::detach(state, interface));
-    state.efs.file_systems.retain(|_, file_system| keep(&mut file_system.life, now));
+    for interface in &interfaces {
+        ec2::detach(state, interface);
+    }
+    state
+        .efs
+        .file_systems
+        .retain(|_, file_system| keep(&mut file_system.life, now));
     let file_systems = &state.efs.file_systems;
-    state.efs.access_points.retain(|_, point| file_systems.contains_key(&point.file_system) && keep(&mut point.life, now));
+    state
+        .efs
+        .access_points
+        .retain(|_, point| file_systems.contains_key(&point.file_system) && keep(&mut point.life, now));
 }
 
 fn keep(life: &mut Life, now: Timestamp) -> bool {
-    match life.at(now) {
-        Some(next) => {
-            *life = next;
-            true
-        }
-        None => false,
-    }
+    let next = life.at(now);
+    *life = next.unwrap_or(*life);
+    next.is_some()
 }
 
 /// Answers one operation.
@@ -140,7 +141,11 @@ pub(crate) fn access_point<'a>(state: &'a State, id: &str) -> Option<&'a AccessP
 
 /// The file system's mount target in a zone (by name, such as `eu-west-1a`), in whatever state it is.
 pub(crate) fn mount_target_in_zone<'a>(state: &'a State, file_system: &str, zone: &str) -> Option<&'a MountTarget> {
-    state.efs.mount_targets.values().find(|target| target.file_system == file_system && target.zone == zone)
+    state
+        .efs
+        .mount_targets
+        .values()
+        .find(|target| target.file_system == file_system && target.zone == zone)
 }
 
 /// Whether the file system's name resolves in a zone: the VPC has DNS, and there is an available mount target whose
@@ -168,7 +173,10 @@ fn page<'a, T>(
     (limit, marker): (&str, &str),
     usual: usize,
 ) -> (Vec<&'a T>, Option<String>) {
-    let limit = number(input, limit).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usual).clamp(1, 100);
+    let limit = number(input, limit)
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usual)
+        .clamp(1, 100);
     let after = text(input, marker).unwrap_or_default();
     let mut rest = all.filter(|(id, _)| id.as_str() > after).peekable();
     let mut page = Vec::new();

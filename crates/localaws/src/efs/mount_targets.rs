@@ -43,13 +43,21 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
         let words = "The Availability Zone of the subnet does not match that of the file system.";
         return Err(ApiError::bad("AvailabilityZonesMismatch", words));
     }
-    for other in state.efs.mount_targets.values().filter(|other| other.file_system == file_system.id) {
+    for other in state
+        .efs
+        .mount_targets
+        .values()
+        .filter(|other| other.file_system == file_system.id)
+    {
         if other.vpc != subnet.vpc {
             let words = "requested subnet for new mount target is not in the same VPC as existing mount targets";
             return Err(ApiError::conflict("MountTargetConflict", words));
         }
         if other.zone == subnet.zone {
-            return Err(ApiError::conflict("MountTargetConflict", "mount target already exists in this AZ"));
+            return Err(ApiError::conflict(
+                "MountTargetConflict",
+                "mount target already exists in this AZ",
+            ));
         }
     }
     let mut groups = strings(input, "SecurityGroups");
@@ -63,7 +71,13 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
     };
     let id = state.fresh_id("fsmt");
     let description = format!("Mount target {id} for file system {}", file_system.id);
-    let new = NewInterface { subnet: subnet_id, groups, description, owner: Owner::Efs, address };
+    let new = NewInterface {
+        subnet: subnet_id,
+        groups,
+        description,
+        owner: Owner::Efs,
+        address,
+    };
     let interface = ec2::attach(state, new).map_err(|problem| match problem {
         AttachError::InUse => ApiError::conflict("IpAddressInUse", "The IP address is already in use."),
         AttachError::OutOfRange => bad("Address does not fall within the subnet's address range"),
@@ -88,16 +102,28 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
 }
 
 pub(super) fn describe(state: &State, input: &Value) -> Result<Value, ApiError> {
-    let file_system = match (text(input, "FileSystemId"), text(input, "MountTargetId"), text(input, "AccessPointId")) {
+    let file_system = match (
+        text(input, "FileSystemId"),
+        text(input, "MountTargetId"),
+        text(input, "AccessPointId"),
+    ) {
         (Some(id), None, None) => find(state, id)?.id.clone(),
         (None, Some(id), None) => {
             let target = known(state, id)?;
             return Ok(json!({ "MountTargets": [view(state, target)] }));
         }
         (None, None, Some(id)) => super::access_points::find(state, id_of(id))?.file_system.clone(),
-        _ => return Err(bad("Exactly one of FileSystemId, MountTargetId and AccessPointId must be given.")),
+        _ => {
+            return Err(bad(
+                "Exactly one of FileSystemId, MountTargetId and AccessPointId must be given.",
+            ));
+        }
     };
-    let all = state.efs.mount_targets.iter().filter(|(_, target)| target.file_system == file_system);
+    let all = state
+        .efs
+        .mount_targets
+        .iter()
+        .filter(|(_, target)| target.file_system == file_system);
     let (found, next) = page(all, input, ("MaxItems", "Marker"), PAGE);
     let views: Vec<Value> = found.into_iter().map(|target| view(state, target)).collect();
     let mut answer = json!({ "MountTargets": views });
@@ -119,7 +145,11 @@ pub(super) fn delete(state: &mut State, input: &Value) -> Result<Value, ApiError
 
 pub(super) fn describe_groups(state: &State, input: &Value) -> Result<Value, ApiError> {
     let target = usable(state, required(input, "MountTargetId")?)?;
-    let groups = state.ec2.interfaces.get(&target.interface).map(|interface| interface.groups.clone());
+    let groups = state
+        .ec2
+        .interfaces
+        .get(&target.interface)
+        .map(|interface| interface.groups.clone());
     Ok(json!({ "SecurityGroups": groups.unwrap_or_default() }))
 }
 
@@ -149,7 +179,10 @@ fn usable<'a>(state: &'a State, id: &str) -> Result<&'a MountTarget, ApiError> {
     if target.life == Life::Available {
         return Ok(target);
     }
-    let words = format!("The mount target '{id}' is in the state '{}', but must be 'available'.", target.life.as_str());
+    let words = format!(
+        "The mount target '{id}' is in the state '{}', but must be 'available'.",
+        target.life.as_str()
+    );
     Err(ApiError::conflict("IncorrectMountTargetState", words))
 }
 
@@ -158,7 +191,9 @@ fn check_groups(state: &State, groups: &[String], vpc: &str) -> Result<(), ApiEr
         let words = "The maximum number of security groups per interface has been reached.";
         return Err(ApiError::bad("SecurityGroupLimitExceeded", words));
     }
-    let strange = groups.iter().find(|id| state.ec2.groups.get(*id).is_none_or(|group| group.vpc != vpc));
+    let strange = groups
+        .iter()
+        .find(|id| state.ec2.groups.get(*id).is_none_or(|group| group.vpc != vpc));
     match strange {
         Some(id) => {
             let words = format!("The security group '{id}' does not exist");

@@ -11,13 +11,11 @@ const POLICY_LENGTH_MAX: usize = 20_000;
 
 pub(super) fn describe(state: &State, input: &Value) -> Result<Value, ApiError> {
     let found = find(state, required(input, "FileSystemId")?)?;
-    match &found.policy {
-        Some(policy) => Ok(json!({ "FileSystemId": found.id, "Policy": policy.to_string() })),
-        None => {
-            let words = format!("Policy does not exist for file system '{}'.", found.id);
-            Err(ApiError::missing("PolicyNotFound", words))
-        }
-    }
+    let policy = found.policy.as_ref().ok_or_else(|| {
+        let words = format!("Policy does not exist for file system '{}'.", found.id);
+        ApiError::missing("PolicyNotFound", words)
+    })?;
+    Ok(json!({ "FileSystemId": found.id, "Policy": policy.to_string() }))
 }
 
 pub(super) fn put(state: &mut State, input: &Value) -> Result<Value, ApiError> {
@@ -49,22 +47,31 @@ fn normalise(state: &State, id: &str, policy: &Map<String, Value>) -> Result<Val
     };
     let mut normal = Vec::new();
     for (index, statement) in statements.iter().enumerate() {
-        let Some(statement) = statement.as_object() else { return Err(invalid("Policy contains an invalid statement")) };
+        let Some(statement) = statement.as_object() else {
+            return Err(invalid("Policy contains an invalid statement"));
+        };
         if !matches!(statement.get("Effect").and_then(Value::as_str), Some("Allow" | "Deny")) {
             return Err(invalid("Policy contains an invalid Effect"));
         }
-        let principal = statement.get("Principal").ok_or_else(|| invalid("Policy contains invalid Principal block"))?;
+        let principal = statement
+            .get("Principal")
+            .ok_or_else(|| invalid("Policy contains invalid Principal block"))?;
         check_principal(state, principal)?;
         let resource = statement.get("Resource").map_or_else(|| json!(arn), scalar);
         if !(resource == json!(arn) || resource == json!("*")) {
             return Err(invalid("Policy contains an invalid resource"));
         }
         let mut view = Map::new();
-        let sid = statement.get("Sid").cloned().unwrap_or_else(|| json!(format!("efs-statement-{index}")));
+        let sid = statement
+            .get("Sid")
+            .cloned()
+            .unwrap_or_else(|| json!(format!("efs-statement-{index}")));
         view.insert("Sid".to_owned(), sid);
         view.insert("Effect".to_owned(), statement["Effect"].clone());
         view.insert("Principal".to_owned(), principal_view(principal));
-        let action = statement.get("Action").ok_or_else(|| invalid("Policy contains no Action"))?;
+        let action = statement
+            .get("Action")
+            .ok_or_else(|| invalid("Policy contains no Action"))?;
         view.insert("Action".to_owned(), scalar(action));
         view.insert("Resource".to_owned(), resource);
         if let Some(condition) = statement.get("Condition") {
@@ -73,7 +80,9 @@ fn normalise(state: &State, id: &str, policy: &Map<String, Value>) -> Result<Val
         normal.push(Value::Object(view));
     }
     let version = policy.get("Version").cloned().unwrap_or_else(|| json!("2008-10-17"));
-    Ok(json!({ "Version": version, "Id": policy.get("Id").cloned().unwrap_or_else(|| json!(format!("efs-policy-{id}"))), "Statement": normal }))
+    Ok(
+        json!({ "Version": version, "Id": policy.get("Id").cloned().unwrap_or_else(|| json!(format!("efs-policy-{id}"))), "Statement": normal }),
+    )
 }
 
 /// A role that is named must be there, and for long enough that EFS has heard of it.
@@ -87,21 +96,32 @@ fn check_principal(state: &State, principal: &Value) -> Result<(), ApiError> {
         let ours = name.starts_with(&format!("arn:aws:iam::{}:role/", state.config.account));
         ours && !crate::iam::is_usable(state, name)
     });
-    if unknown { Err(invalid("Policy contains invalid Principal block")) } else { Ok(()) }
+    if unknown {
+        Err(invalid("Policy contains invalid Principal block"))
+    } else {
+        Ok(())
+    }
 }
 
 fn principal_view(principal: &Value) -> Value {
     match principal {
         Value::String(everyone) if everyone == "*" => json!({ "AWS": "*" }),
-        Value::Object(kinds) => kinds.iter().map(|(kind, names)| (kind.clone(), scalar(names))).collect(),
+        Value::Object(kinds) => kinds
+            .iter()
+            .map(|(kind, names)| (kind.clone(), scalar(names)))
+            .collect(),
         other => other.clone(),
     }
 }
 
 fn condition_view(condition: &Value) -> Value {
-    let Some(operators) = condition.as_object() else { return condition.clone() };
+    let Some(operators) = condition.as_object() else {
+        return condition.clone();
+    };
     let operators = operators.iter().map(|(operator, keys)| {
-        let keys = keys.as_object().map(|keys| keys.iter().map(|(key, value)| (key.clone(), scalar(value))).collect());
+        let keys = keys
+            .as_object()
+            .map(|keys| keys.iter().map(|(key, value)| (key.clone(), scalar(value))).collect());
         (operator.clone(), keys.map_or(Value::Null, Value::Object))
     });
     Value::Object(operators.collect())

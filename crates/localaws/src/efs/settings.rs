@@ -50,7 +50,12 @@ pub(super) fn put_backup(state: &mut State, input: &Value) -> Result<Value, ApiE
     let enabled = match input.get("BackupPolicy").and_then(|policy| text(policy, "Status")) {
         Some("ENABLED") => true,
         Some("DISABLED") => false,
-        _ => return Err(ApiError::bad("ValidationException", "BackupPolicy.Status must be ENABLED or DISABLED.")),
+        _ => {
+            return Err(ApiError::bad(
+                "ValidationException",
+                "BackupPolicy.Status must be ENABLED or DISABLED.",
+            ));
+        }
     };
     let settled_at = state.in_seconds(state.config.delays.backup_policy);
     let found = change(state, input)?;
@@ -75,7 +80,10 @@ pub(super) fn update_protection(state: &mut State, input: &Value) -> Result<Valu
 pub(super) fn change<'a>(state: &'a mut State, input: &Value) -> Result<&'a mut FileSystem, ApiError> {
     let (now, apart) = (state.now, state.config.delays.file_system_collision);
     let found = find_available(state, required(input, "FileSystemId")?)?;
-    if found.settings_changed_at.is_some_and(|at| seconds_between(at, now) < apart) {
+    if found
+        .settings_changed_at
+        .is_some_and(|at| seconds_between(at, now) < apart)
+    {
         let words = format!("Another change of the file system '{}' is in progress.", found.id);
         return Err(ApiError::conflict("IncorrectFileSystemLifeCycleState", words));
     }

@@ -1,7 +1,7 @@
 //! Tags of file systems and access points.
 
-use super::file_systems::{check_tags, find, id_of};
 use super::access_points;
+use super::file_systems::{check_tags, find, id_of};
 use crate::error::ApiError;
 use crate::state::State;
 use crate::wire::{required, strings, tag_list, tags};
@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 
 pub(super) fn list(state: &State, input: &Value) -> Result<Value, ApiError> {
     let id = id_of(required(input, "ResourceId")?);
-    let tags = if id.starts_with("fsap-") { &access_points::find(state, id)?.tags } else { &find(state, id)?.tags };
+    let tags = if id.starts_with("fsap-") {
+        &access_points::find(state, id)?.tags
+    } else {
+        &find(state, id)?.tags
+    };
     // At most fifty, so that there is never a second page.
     Ok(json!({ "Tags": tag_list(tags, "Key", "Value") }))
 }

@@ -53,7 +53,10 @@ pub(crate) fn call(state: &mut State, operation: &str, input: &Value) -> Result<
 
 impl Role {
     fn policy_names(&self) -> impl Iterator<Item = &String> {
-        self.policies.iter().filter(|(_, policy)| policy.current().is_some()).map(|(name, _)| name)
+        self.policies
+            .iter()
+            .filter(|(_, policy)| policy.current().is_some())
+            .map(|(name, _)| name)
     }
 }
 
@@ -83,7 +86,10 @@ fn create_role(state: &mut State, input: &Value) -> Result<Value, ApiError> {
         return Err(ApiError::bad("ValidationError", words));
     }
     if state.iam.roles.contains_key(name) {
-        return Err(ApiError::conflict("EntityAlreadyExists", format!("Role with name {name} already exists.")));
+        return Err(ApiError::conflict(
+            "EntityAlreadyExists",
+            format!("Role with name {name} already exists."),
+        ));
     }
     let path = text(input, "Path").unwrap_or("/").to_owned();
     let usable_at = later(state.now, state.config.delays.iam_propagation);
@@ -100,7 +106,11 @@ fn list_roles(state: &State, input: &Value) -> Value {
     let prefix = text(input, "PathPrefix").unwrap_or("/");
     let after = text(input, "Marker").unwrap_or_default();
     let limit = usize::try_from(number(input, "MaxItems").unwrap_or(100).clamp(1, 1000)).unwrap_or(100);
-    let mut roles = state.iam.roles.values().filter(|role| role.path.starts_with(prefix) && role.name.as_str() > after);
+    let mut roles = state
+        .iam
+        .roles
+        .values()
+        .filter(|role| role.path.starts_with(prefix) && role.name.as_str() > after);
     let page: Vec<&Role> = roles.by_ref().take(limit).collect();
     let marker = roles.next().and(page.last()).map(|role| role.name.clone());
     let views: Vec<Value> = page.into_iter().map(role_view).collect();
@@ -110,7 +120,10 @@ fn list_roles(state: &State, input: &Value) -> Value {
 fn delete_role(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let found = role(state, input)?;
     if found.policy_names().next().is_some() {
-        return Err(ApiError::conflict("DeleteConflict", "Cannot delete entity, must delete policies first."));
+        return Err(ApiError::conflict(
+            "DeleteConflict",
+            "Cannot delete entity, must delete policies first.",
+        ));
     }
     let name = found.name.clone();
     state.iam.roles.remove(&name);
@@ -133,10 +146,18 @@ fn put_policy(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let (now, at) = (state.now, later(state.now, state.config.delays.iam_propagation));
     let role = role_mut(state, input)?;
     let length = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count();
-    let others: usize =
-        role.policies.iter().filter(|(other, _)| **other != name).filter_map(|(_, p)| p.current()).map(|text| length(text)).sum();
+    let others: usize = role
+        .policies
+        .iter()
+        .filter(|(other, _)| **other != name)
+        .filter_map(|(_, p)| p.current())
+        .map(|text| length(text))
+        .sum();
     if others + length(&text) > INLINE_LENGTH_MAX {
-        let words = format!("Maximum policy size of {INLINE_LENGTH_MAX} bytes exceeded for role {}", role.name);
+        let words = format!(
+            "Maximum policy size of {INLINE_LENGTH_MAX} bytes exceeded for role {}",
+            role.name
+        );
         return Err(ApiError::conflict("LimitExceeded", words));
     }
     role.policies.entry(name).or_default().set(now, at, Some(text));
@@ -146,7 +167,11 @@ fn put_policy(state: &mut State, input: &Value) -> Result<Value, ApiError> {
 fn get_policy(state: &State, input: &Value) -> Result<Value, ApiError> {
     let name = required(input, "PolicyName")?;
     let role = role(state, input)?;
-    let text = role.policies.get(name).and_then(|policy| policy.current()).ok_or_else(|| unknown_policy(name))?;
+    let text = role
+        .policies
+        .get(name)
+        .and_then(|policy| policy.current())
+        .ok_or_else(|| unknown_policy(name))?;
     let encoded = utf8_percent_encode(text, UNRESERVED).to_string();
     Ok(json!({ "RoleName": role.name, "PolicyName": name, "PolicyDocument": encoded }))
 }
@@ -154,7 +179,10 @@ fn get_policy(state: &State, input: &Value) -> Result<Value, ApiError> {
 fn delete_policy(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let name = required(input, "PolicyName")?;
     let (now, at) = (state.now, later(state.now, state.config.delays.iam_propagation));
-    let policy = role_mut(state, input)?.policies.get_mut(name).filter(|policy| policy.current().is_some());
+    let policy = role_mut(state, input)?
+        .policies
+        .get_mut(name)
+        .filter(|policy| policy.current().is_some());
     policy.ok_or_else(|| unknown_policy(name))?.set(now, at, None);
     Ok(Value::Null)
 }
@@ -174,7 +202,10 @@ fn unknown_role(name: &str) -> ApiError {
 }
 
 fn unknown_policy(name: &str) -> ApiError {
-    ApiError::missing("NoSuchEntity", format!("The role policy with name {name} cannot be found."))
+    ApiError::missing(
+        "NoSuchEntity",
+        format!("The role policy with name {name} cannot be found."),
+    )
 }
 
 fn malformed(words: &str) -> ApiError {
@@ -204,4 +235,3 @@ pub(crate) fn trust_of(service: &str) -> Value {
         "Effect": "Allow", "Principal": { "Service": service }, "Action": "sts:AssumeRole",
     }] })
 }
-

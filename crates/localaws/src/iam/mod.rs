@@ -49,7 +49,9 @@ pub(crate) fn is_usable(state: &State, arn: &str) -> bool {
 
 /// The role's inline policies that count by now.
 pub(crate) fn effective_policies(state: &State, arn: &str) -> Vec<Value> {
-    let Some(role) = role(state, arn) else { return Vec::new() };
+    let Some(role) = role(state, arn) else {
+        return Vec::new();
+    };
     role.policies
         .values()
         .filter_map(|policy| policy.effective(state.now))

@@ -34,7 +34,9 @@ pub(crate) fn identity_verdict(document: &Value, question: &Question<'_>) -> Ver
 
 /// What a resource policy says, whose statements name principals.
 pub(crate) fn resource_verdict(document: &Value, question: &Question<'_>) -> Verdict {
-    verdict(document, question, |statement| principal_matches(statement, question.principal))
+    verdict(document, question, |statement| {
+        principal_matches(statement, question.principal)
+    })
 }
 
 fn verdict(document: &Value, question: &Question<'_>, concerns: impl Fn(&Value) -> bool) -> Verdict {
@@ -50,7 +52,9 @@ fn verdict(document: &Value, question: &Question<'_>, concerns: impl Fn(&Value) 
                 && named(statement, "Action", "NotAction", |pattern| {
                     glob(&pattern.to_ascii_lowercase(), &question.action.to_ascii_lowercase())
                 })
-                && named(statement, "Resource", "NotResource", |pattern| glob(pattern, question.resource))
+                && named(statement, "Resource", "NotResource", |pattern| {
+                    glob(pattern, question.resource)
+                })
                 && conditions_hold(statement, &question.context)
         })
         .map(|statement| match statement.get("Effect").and_then(Value::as_str) {
@@ -88,12 +92,18 @@ fn principal_matches(statement: &Value, principal: Option<&str>) -> bool {
 }
 
 fn conditions_hold(statement: &Value, context: &BTreeMap<String, String>) -> bool {
-    let Some(operators) = statement.get("Condition").and_then(Value::as_object) else { return true };
+    let Some(operators) = statement.get("Condition").and_then(Value::as_object) else {
+        return true;
+    };
     operators.iter().all(|(operator, keys)| {
         let Some(keys) = keys.as_object() else { return false };
         keys.iter().all(|(key, wanted)| {
             let wanted = one_or_many(wanted);
-            condition_holds(operator, &wanted, context.get(&key.to_ascii_lowercase()).map(String::as_str))
+            condition_holds(
+                operator,
+                &wanted,
+                context.get(&key.to_ascii_lowercase()).map(String::as_str),
+            )
         })
     })
 }
@@ -108,7 +118,9 @@ fn condition_holds(operator: &str, wanted: &[String], have: Option<&str>) -> boo
         let absent = if have.is_none() { "true" } else { "false" };
         return wanted.iter().any(|wanted| wanted == absent);
     }
-    let Some(have) = have else { return if_exists || operator.contains("Not") };
+    let Some(have) = have else {
+        return if_exists || operator.contains("Not");
+    };
     match operator {
         "StringEquals" | "ArnEquals" if !wanted.iter().any(|wanted| wanted.contains(['*', '?'])) => {
             wanted.iter().any(|wanted| wanted == have)
@@ -171,8 +183,16 @@ mod tests {
     const KEY: &str = "elasticfilesystem:AccessPointArn";
 
     fn question(context: &[(&str, &str)]) -> Question<'static> {
-        let context = context.iter().map(|(k, v)| (k.to_ascii_lowercase(), (*v).to_owned())).collect();
-        Question { principal: Some(ROLE), action: "elasticfilesystem:ClientMount", resource: FS, context }
+        let context = context
+            .iter()
+            .map(|(k, v)| (k.to_ascii_lowercase(), (*v).to_owned()))
+            .collect();
+        Question {
+            principal: Some(ROLE),
+            action: "elasticfilesystem:ClientMount",
+            resource: FS,
+            context,
+        }
     }
 
     #[test]
@@ -181,8 +201,14 @@ mod tests {
             "Effect": "Allow", "Action": ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
             "Resource": FS, "Condition": { "StringEquals": { KEY: "ap-1" } },
         }] });
-        assert_eq!(identity_verdict(&document, &question(&[(KEY, "ap-1")])), Verdict::Allowed);
-        assert_eq!(identity_verdict(&document, &question(&[(KEY, "ap-2")])), Verdict::Silent);
+        assert_eq!(
+            identity_verdict(&document, &question(&[(KEY, "ap-1")])),
+            Verdict::Allowed
+        );
+        assert_eq!(
+            identity_verdict(&document, &question(&[(KEY, "ap-2")])),
+            Verdict::Silent
+        );
         assert_eq!(identity_verdict(&document, &question(&[])), Verdict::Silent);
     }
 
@@ -192,9 +218,18 @@ mod tests {
             { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::123456789012:root" }, "Action": "*" },
             { "Effect": "Deny", "Principal": "*", "Action": "*", "Condition": { "Bool": { "aws:SecureTransport": "false" } } },
         ] });
-        assert_eq!(resource_verdict(&document, &question(&[("aws:SecureTransport", "true")])), Verdict::Allowed);
-        assert_eq!(resource_verdict(&document, &question(&[("aws:SecureTransport", "false")])), Verdict::Denied);
-        let anonymous = Question { principal: None, ..question(&[("aws:SecureTransport", "true")]) };
+        assert_eq!(
+            resource_verdict(&document, &question(&[("aws:SecureTransport", "true")])),
+            Verdict::Allowed
+        );
+        assert_eq!(
+            resource_verdict(&document, &question(&[("aws:SecureTransport", "false")])),
+            Verdict::Denied
+        );
+        let anonymous = Question {
+            principal: None,
+            ..question(&[("aws:SecureTransport", "true")])
+        };
         assert_eq!(resource_verdict(&document, &anonymous), Verdict::Silent);
     }
 

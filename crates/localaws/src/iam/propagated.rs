@@ -31,7 +31,11 @@ impl<T> Propagated<T> {
 
     /// What counts now.
     pub(super) fn effective(&self, now: Timestamp) -> Option<&T> {
-        self.changes.iter().rev().find(|(from, _)| *from <= now).and_then(|(_, value)| value.as_ref())
+        self.changes
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= now)
+            .and_then(|(_, value)| value.as_ref())
     }
 }
 
@@ -44,8 +48,14 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut value = Propagated::default();
         value.set(at(0), at(10), Some("a"));
-        assert_eq!((value.current(), value.effective(at(9)), value.effective(at(10))), (Some(&"a"), None, Some(&"a")));
+        assert_eq!(
+            (value.current(), value.effective(at(9)), value.effective(at(10))),
+            (Some(&"a"), None, Some(&"a"))
+        );
         value.set(at(20), at(30), None);
-        assert_eq!((value.current(), value.effective(at(29)), value.effective(at(30))), (None, Some(&"a"), None));
+        assert_eq!(
+            (value.current(), value.effective(at(29)), value.effective(at(30))),
+            (None, Some(&"a"), None)
+        );
     }
 }

@@ -31,12 +31,16 @@ pub(crate) fn call(state: &mut State, operation: &str, input: &Value) -> Result<
         }
         "TagResource" => {
             let added = tags(input, "tags");
-            group_mut(state, &name_of_arn(required(input, "resourceArn")?))?.tags.extend(added);
+            group_mut(state, &name_of_arn(required(input, "resourceArn")?))?
+                .tags
+                .extend(added);
             Ok(json!({}))
         }
         "UntagResource" => {
             let keys = strings(input, "tagKeys");
-            group_mut(state, &name_of_arn(required(input, "resourceArn")?))?.tags.retain(|key, _| !keys.contains(key));
+            group_mut(state, &name_of_arn(required(input, "resourceArn")?))?
+                .tags
+                .retain(|key, _| !keys.contains(key));
             Ok(json!({}))
         }
         "ListTagsForResource" => {
@@ -56,13 +60,22 @@ fn create_group(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let name = required(input, "logGroupName")?;
     let valid = name.len() <= 512 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-/.#".contains(c));
     if !valid {
-        let words = format!("1 validation error detected: Value '{name}' at 'logGroupName' failed to satisfy constraint");
+        let words =
+            format!("1 validation error detected: Value '{name}' at 'logGroupName' failed to satisfy constraint");
         return Err(ApiError::bad("InvalidParameterException", words));
     }
     if state.logs.groups.contains_key(name) {
-        return Err(ApiError::bad("ResourceAlreadyExistsException", "The specified log group already exists"));
+        return Err(ApiError::bad(
+            "ResourceAlreadyExistsException",
+            "The specified log group already exists",
+        ));
     }
-    let group = Group { created_at: state.now, retention_days: None, tags: tags(input, "tags"), streams: BTreeMap::new() };
+    let group = Group {
+        created_at: state.now,
+        retention_days: None,
+        tags: tags(input, "tags"),
+        streams: BTreeMap::new(),
+    };
     state.logs.groups.insert(name.to_owned(), group);
     Ok(json!({}))
 }
@@ -97,10 +110,12 @@ fn describe_groups(state: &State, input: &Value) -> Value {
 }
 
 fn put_retention(state: &mut State, input: &Value) -> Result<Value, ApiError> {
-    let days = number(input, "retentionInDays").filter(|days| RETENTIONS.contains(days)).ok_or_else(|| {
-        let words = "1 validation error detected: Value at 'retentionInDays' failed to satisfy constraint";
-        ApiError::bad("InvalidParameterException", words)
-    })?;
+    let days = number(input, "retentionInDays")
+        .filter(|days| RETENTIONS.contains(days))
+        .ok_or_else(|| {
+            let words = "1 validation error detected: Value at 'retentionInDays' failed to satisfy constraint";
+            ApiError::bad("InvalidParameterException", words)
+        })?;
     group_mut(state, named(input)?)?.retention_days = Some(days);
     Ok(json!({}))
 }
@@ -109,23 +124,39 @@ fn create_stream(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     let (created_at, name) = (state.now, required(input, "logStreamName")?.to_owned());
     let group = group_mut(state, named(input)?)?;
     if group.streams.contains_key(&name) {
-        return Err(ApiError::bad("ResourceAlreadyExistsException", "The specified log stream already exists"));
+        return Err(ApiError::bad(
+            "ResourceAlreadyExistsException",
+            "The specified log stream already exists",
+        ));
     }
-    group.streams.insert(name, Stream { created_at, ..Stream::default() });
+    group.streams.insert(
+        name,
+        Stream {
+            created_at,
+            ..Stream::default()
+        },
+    );
     Ok(json!({}))
 }
 
 fn describe_streams(state: &State, input: &Value) -> Result<Value, ApiError> {
     let name = named(input)?;
     let prefix = text(input, "logStreamNamePrefix").unwrap_or_default();
-    let mut streams: Vec<_> = group(state, name)?.streams.iter().filter(|(stream, _)| stream.starts_with(prefix)).collect();
+    let mut streams: Vec<_> = group(state, name)?
+        .streams
+        .iter()
+        .filter(|(stream, _)| stream.starts_with(prefix))
+        .collect();
     if text(input, "orderBy") == Some("LastEventTime") {
         streams.sort_by_key(|(_, stream)| stream.lines.back().map(|(at, _)| *at));
     }
     if boolean(input, "descending") == Some(true) {
         streams.reverse();
     }
-    let start = text(input, "nextToken").and_then(|token| token.parse().ok()).unwrap_or(0_usize).min(streams.len());
+    let start = text(input, "nextToken")
+        .and_then(|token| token.parse().ok())
+        .unwrap_or(0_usize)
+        .min(streams.len());
     let end = streams.len().min(start + size(input, GROUPS_PAGE));
     let next = (end < streams.len()).then(|| end.to_string());
     let views: Vec<Value> = streams[start..end]
@@ -149,10 +180,22 @@ fn describe_streams(state: &State, input: &Value) -> Result<Value, ApiError> {
 /// Tokens are positions counted from the first line ever, so that they stay true when old lines are dropped.
 fn get_events(state: &State, input: &Value) -> Result<Value, ApiError> {
     let stream_name = required(input, "logStreamName")?;
-    let stream = group(state, named(input)?)?.streams.get(stream_name).ok_or_else(no_stream)?;
-    let (dropped, kept) = (usize::try_from(stream.dropped).unwrap_or(usize::MAX), stream.lines.len());
+    let stream = group(state, named(input)?)?
+        .streams
+        .get(stream_name)
+        .ok_or_else(no_stream)?;
+    let (dropped, kept) = (
+        usize::try_from(stream.dropped).unwrap_or(usize::MAX),
+        stream.lines.len(),
+    );
     let limit = size(input, EVENTS_PAGE);
-    let position = |token: &str| token.get(2..)?.parse::<usize>().ok().map(|at| at.saturating_sub(dropped).min(kept));
+    let position = |token: &str| {
+        token
+            .get(2..)?
+            .parse::<usize>()
+            .ok()
+            .map(|at| at.saturating_sub(dropped).min(kept))
+    };
     let token = text(input, "nextToken");
     let (start, end) = match token.and_then(|token| Some((token.starts_with("b/"), position(token)?))) {
         Some((false, start)) => (start, kept.min(start + limit)),
@@ -197,7 +240,10 @@ fn filter_events(state: &State, input: &Value) -> Result<Value, ApiError> {
         }
     }
     events.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-    let start = text(input, "nextToken").and_then(|token| token.parse().ok()).unwrap_or(0_usize).min(events.len());
+    let start = text(input, "nextToken")
+        .and_then(|token| token.parse().ok())
+        .unwrap_or(0_usize)
+        .min(events.len());
     let end = events.len().min(start + size(input, EVENTS_PAGE));
     let next = (end < events.len()).then(|| end.to_string());
     let page: Vec<Value> = events.drain(start..end).map(|(_, _, event)| event).collect();
@@ -212,24 +258,35 @@ fn paged(mut answer: Value, next: Option<String>) -> Value {
 }
 
 fn size(input: &Value, usual: usize) -> usize {
-    number(input, "limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usual).clamp(1, usual)
+    number(input, "limit")
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usual)
+        .clamp(1, usual)
 }
 
 /// Milliseconds from `startTime` (with it) to `endTime` (without).
 fn span(input: &Value) -> (i64, i64) {
-    (number(input, "startTime").unwrap_or(i64::MIN), number(input, "endTime").unwrap_or(i64::MAX))
+    (
+        number(input, "startTime").unwrap_or(i64::MIN),
+        number(input, "endTime").unwrap_or(i64::MAX),
+    )
 }
 
 /// `logGroupName`, or the name in `logGroupIdentifier`, which may be an ARN.
 fn named(input: &Value) -> Result<&str, ApiError> {
     match text(input, "logGroupIdentifier") {
-        Some(identifier) => Ok(identifier.split_once(":log-group:").map_or(identifier, |(_, name)| name.trim_end_matches(":*"))),
+        Some(identifier) => Ok(identifier
+            .split_once(":log-group:")
+            .map_or(identifier, |(_, name)| name.trim_end_matches(":*"))),
         None => required(input, "logGroupName"),
     }
 }
 
 fn name_of_arn(arn: &str) -> String {
-    arn.split_once(":log-group:").map_or(arn, |(_, name)| name).trim_end_matches(":*").to_owned()
+    arn.split_once(":log-group:")
+        .map_or(arn, |(_, name)| name)
+        .trim_end_matches(":*")
+        .to_owned()
 }
 
 fn group<'a>(state: &'a State, name: &str) -> Result<&'a Group, ApiError> {

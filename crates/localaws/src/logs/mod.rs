@@ -44,8 +44,13 @@ pub(crate) fn group_exists(state: &State, group: &str) -> bool {
 /// Adds a line, making the stream; without the group the line is lost, as with the real log driver.
 pub(crate) fn append(state: &mut State, group: &str, stream: &str, at: Timestamp, line: String) {
     let created_at = state.now;
-    let Some(group) = state.logs.groups.get_mut(group) else { return };
-    let stream = group.streams.entry(stream.to_owned()).or_insert_with(|| Stream { created_at, ..Stream::default() });
+    let Some(group) = state.logs.groups.get_mut(group) else {
+        return;
+    };
+    let stream = group.streams.entry(stream.to_owned()).or_insert_with(|| Stream {
+        created_at,
+        ..Stream::default()
+    });
     stream.lines.push_back((at, line));
     if stream.lines.len() > STREAM_LINES_MAX {
         stream.lines.pop_front();

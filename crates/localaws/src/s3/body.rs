@@ -6,15 +6,21 @@ use http::HeaderMap;
 
 /// The bytes that were meant.
 pub(super) fn decode(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, ApiError> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     let chunked = header("x-amz-content-sha256").starts_with("STREAMING-")
-        || header("content-encoding").split(',').any(|coding| coding.trim() == "aws-chunked");
+        || header("content-encoding")
+            .split(',')
+            .any(|coding| coding.trim() == "aws-chunked");
     if !chunked {
         return Ok(body.clone());
     }
-    let decoded = join(body).ok_or_else(|| {
-        ApiError::bad("IncompleteBody", "The request body terminated unexpectedly")
-    })?;
+    let decoded =
+        join(body).ok_or_else(|| ApiError::bad("IncompleteBody", "The request body terminated unexpectedly"))?;
     let promised = header("x-amz-decoded-content-length").parse().ok();
     if promised.is_some_and(|length: usize| length != decoded.len()) {
         let words = "You did not provide the number of bytes specified by the Content-Length HTTP header";
@@ -62,6 +68,9 @@ mod tests {
     #[test]
     fn a_body_that_breaks_off_is_refused() {
         assert_eq!(decoded("5\r\nhel", "5").unwrap_err().code, "IncompleteBody");
-        assert_eq!(decoded("5\r\nhello\r\n0\r\n\r\n", "6").unwrap_err().code, "IncompleteBody");
+        assert_eq!(
+            decoded("5\r\nhello\r\n0\r\n\r\n", "6").unwrap_err().code,
+            "IncompleteBody"
+        );
     }
 }

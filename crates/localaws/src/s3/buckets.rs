@@ -15,13 +15,18 @@ pub(super) fn list(state: &State) -> Answer {
         .map(|(name, bucket)| json!({ "Name": name, "CreationDate": iso(bucket.created_at) }))
         .collect();
     let owner = json!({ "ID": "localaws", "DisplayName": "localaws" });
-    Answer::xml("ListAllMyBucketsResult", &json!({ "Owner": owner, "Buckets": { "Bucket": views } }))
+    Answer::xml(
+        "ListAllMyBucketsResult",
+        &json!({ "Owner": owner, "Buckets": { "Bucket": views } }),
+    )
 }
 
 pub(super) fn create(state: &mut State, call: &Call) -> Result<Answer, ApiError> {
     let name = &call.bucket;
     let valid = (3..=63).contains(&name.len())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.'));
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.'));
     if !valid {
         let words = "The specified bucket is not valid.";
         return Err(ApiError::bad("InvalidBucketName", words).with("BucketName", name.as_str()));
@@ -36,7 +41,11 @@ pub(super) fn create(state: &mut State, call: &Call) -> Result<Answer, ApiError>
 
 /// Adds a bucket.
 pub(super) fn add(state: &mut State, name: &str) {
-    let bucket = Bucket { created_at: state.now, versioning: Versioning::Off, objects: BTreeMap::new() };
+    let bucket = Bucket {
+        created_at: state.now,
+        versioning: Versioning::Off,
+        objects: BTreeMap::new(),
+    };
     state.s3.buckets.insert(name.to_owned(), bucket);
 }
 
@@ -76,7 +85,12 @@ pub(super) fn set_versioning(state: &mut State, call: &Call) -> Result<Answer, A
     let versioning = match wanted.as_deref() {
         Some("Enabled") => Versioning::Enabled,
         Some("Suspended") => Versioning::Suspended,
-        _ => return Err(ApiError::bad("MalformedXML", "The XML you provided was not well-formed")),
+        _ => {
+            return Err(ApiError::bad(
+                "MalformedXML",
+                "The XML you provided was not well-formed",
+            ));
+        }
     };
     bucket_mut(state, &call.bucket)?.versioning = versioning;
     Ok(Answer::empty(200))

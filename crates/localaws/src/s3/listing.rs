@@ -9,7 +9,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const PAGE_MAX: usize = 1000;
-const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
+const KEY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b'*');
 
 /// `ListObjects` and `ListObjectsV2`.
 pub(super) fn objects(state: &State, call: &Call) -> Result<Answer, ApiError> {
@@ -20,15 +26,23 @@ pub(super) fn objects(state: &State, call: &Call) -> Result<Answer, ApiError> {
     let limit = page_size(call)?;
     // Tokens are opaque to callers; here they are the last key of the page before.
     let token = call.parameter("continuation-token").map(untoken).transpose()?;
-    let after = token.or(call.parameter(if second { "start-after" } else { "marker" }).map(str::to_owned)).unwrap_or_default();
+    let after = token
+        .or(call
+            .parameter(if second { "start-after" } else { "marker" })
+            .map(str::to_owned))
+        .unwrap_or_default();
     let mut contents = Vec::new();
     let mut prefixes = BTreeSet::new();
     let mut last = String::new();
     let mut truncated = false;
     for (key, object) in bucket.objects.iter().filter(|(key, _)| key.starts_with(prefix)) {
-        let Some((version, content)) = object.current() else { continue };
+        let Some((version, content)) = object.current() else {
+            continue;
+        };
         let common = delimiter.and_then(|delimiter| {
-            key[prefix.len()..].find(delimiter).map(|at| key[..prefix.len() + at + delimiter.len()].to_owned())
+            key[prefix.len()..]
+                .find(delimiter)
+                .map(|at| key[..prefix.len() + at + delimiter.len()].to_owned())
         });
         let name = common.as_deref().unwrap_or(key);
         if name <= after.as_str() || prefixes.contains(name) {
@@ -49,7 +63,10 @@ pub(super) fn objects(state: &State, call: &Call) -> Result<Answer, ApiError> {
             })),
         }
     }
-    let common: Vec<Value> = prefixes.iter().map(|prefix| json!({ "Prefix": encoded(call, prefix) })).collect();
+    let common: Vec<Value> = prefixes
+        .iter()
+        .map(|prefix| json!({ "Prefix": encoded(call, prefix) }))
+        .collect();
     let mut view = json!({
         "Name": call.bucket, "Prefix": encoded(call, prefix), "MaxKeys": limit, "IsTruncated": truncated,
         "EncodingType": call.parameter("encoding-type"), "Delimiter": delimiter.map(|delimiter| encoded(call, delimiter)),
@@ -135,7 +152,10 @@ fn page_size(call: &Call) -> Result<usize, ApiError> {
     match call.parameter("max-keys") {
         None => Ok(PAGE_MAX),
         Some(text) => text.parse().map(|size: usize| size.min(PAGE_MAX)).map_err(|_| {
-            ApiError::bad("InvalidArgument", "Provided max-keys not an integer or within integer range")
+            ApiError::bad(
+                "InvalidArgument",
+                "Provided max-keys not an integer or within integer range",
+            )
         }),
     }
 }
@@ -156,8 +176,13 @@ fn token_for(key: &str) -> String {
 fn untoken(token: &str) -> Result<String, ApiError> {
     let wrong = || ApiError::bad("InvalidArgument", "The continuation token provided is incorrect");
     let pairs = token.as_bytes().chunks(2);
-    let bytes: Option<Vec<u8>> =
-        pairs.map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect();
+    let bytes: Option<Vec<u8>> = pairs
+        .map(|pair| {
+            std::str::from_utf8(pair)
+                .ok()
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        })
+        .collect();
     String::from_utf8(bytes.ok_or_else(wrong)?).map_err(|_| wrong())
 }
 
@@ -177,6 +202,10 @@ pub(super) fn raw_elements<'a>(xml: &'a str, name: &str) -> impl Iterator<Item =
 /// The text of every element of this name. Enough for the three small bodies that S3 takes here.
 pub(super) fn elements(xml: &str, name: &str) -> impl Iterator<Item = String> {
     raw_elements(xml, name).map(|text| {
-        text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&")
+        text.replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&quot;", "\"")
+            .replace("&apos;", "'")
+            .replace("&amp;", "&")
     })
 }

@@ -60,15 +60,27 @@ pub(crate) struct Answer {
 impl Answer {
     /// Nothing but a status.
     fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), content_type: String::new(), body: Bytes::new() }
+        Self {
+            status,
+            headers: Vec::new(),
+            content_type: String::new(),
+            body: Bytes::new(),
+        }
     }
 
     /// Members as XML.
     fn xml(root: &str, members: &Value) -> Self {
         let mut body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"{NAMESPACE}\">");
         xml::members(&mut body, members, Lists::Flat);
-        body.push_str(&format!("</{root}>"));
-        Self { status: 200, headers: Vec::new(), content_type: XML.to_owned(), body: Bytes::from(body) }
+        body.push_str("</");
+        body.push_str(root);
+        body.push('>');
+        Self {
+            status: 200,
+            headers: Vec::new(),
+            content_type: XML.to_owned(),
+            body: Bytes::from(body),
+        }
     }
 
     fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -82,7 +94,12 @@ impl Answer {
 
     /// Gives it the form of HTTP.
     pub(crate) fn into_http(self, request_id: &str) -> http::Response<Bytes> {
-        let Self { status, headers, content_type, body } = self;
+        let Self {
+            status,
+            headers,
+            content_type,
+            body,
+        } = self;
         let mut response = wire::response(status, &content_type, body, request_id);
         wire::insert(response.headers_mut(), "x-amz-request-id", request_id);
         for (name, value) in headers {
@@ -94,7 +111,12 @@ impl Answer {
 
 /// A refusal in S3's form.
 pub(crate) fn error(error: &ApiError, request_id: &str) -> http::Response<Bytes> {
-    let ApiError { status, code, message, extra } = error;
+    let ApiError {
+        status,
+        code,
+        message,
+        extra,
+    } = error;
     // What says nothing but "not changed" has no body.
     if *status == 304 {
         let mut answer = Answer::empty(304);
@@ -104,7 +126,7 @@ pub(crate) fn error(error: &ApiError, request_id: &str) -> http::Response<Bytes>
         return answer.into_http(request_id);
     }
     let mut members = serde_json::json!({ "Code": code, "Message": message });
-    for (name, value) in extra {
+    for (name, value) in extra.iter() {
         members[name] = value.clone();
     }
     members["RequestId"] = Value::from(request_id);

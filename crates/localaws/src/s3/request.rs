@@ -21,7 +21,10 @@ pub(crate) struct Call {
 impl Call {
     /// A query parameter; empty ones count as absent.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.query
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -40,11 +43,18 @@ pub(crate) fn read(request: &http::Request<Bytes>) -> Result<(String, Call), Api
             None => (decode(path), String::new()),
         },
     };
-    let query: BTreeMap<String, String> =
-        form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let query: BTreeMap<String, String> = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect();
     let headers = request.headers().clone();
     let body = body::decode(&headers, request.body())?;
-    let call = Call { bucket, key, query, headers, body };
+    let call = Call {
+        bucket,
+        key,
+        query,
+        headers,
+        body,
+    };
     let operation = operation(request.method().as_str(), &call)
         .ok_or_else(|| unknown_operation(&format!("S3 {} {}", request.method(), request.uri())))?;
     Ok((operation.to_owned(), call))
@@ -52,11 +62,20 @@ pub(crate) fn read(request: &http::Request<Bytes>) -> Result<(String, Call), Api
 
 /// `bucket.s3.eu-west-1.amazonaws.com`, `bucket.localhost:4566`.
 fn bucket_of_host(request: &http::Request<Bytes>) -> Option<String> {
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).or(request.uri().host())?;
+    let host = request
+        .headers()
+        .get("host")
+        .and_then(|host| host.to_str().ok())
+        .or(request.uri().host())?;
     let host = host.split(':').next()?;
     let found = match host.strip_suffix(".localhost") {
         Some(bucket) => bucket,
-        None => host.strip_suffix(".amazonaws.com")?.rsplit_once(".s3").filter(|(_, rest)| !rest.contains("s3"))?.0,
+        None => {
+            host.strip_suffix(".amazonaws.com")?
+                .rsplit_once(".s3")
+                .filter(|(_, rest)| !rest.contains("s3"))?
+                .0
+        }
     };
     (!found.is_empty()).then(|| found.to_owned())
 }

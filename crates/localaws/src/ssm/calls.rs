@@ -22,11 +22,17 @@ pub(crate) fn call(state: &mut State, operation: &str, input: &Value) -> Result<
         "GetParameterHistory" => history(state, input),
         "DeleteParameter" => {
             let name = required(input, "Name")?;
-            state.ssm.parameters.remove(name).map(|_| json!({})).ok_or_else(|| missing(name))
+            state
+                .ssm
+                .parameters
+                .remove(name)
+                .map(|_| json!({}))
+                .ok_or_else(|| missing(name))
         }
         "DeleteParameters" => {
-            let (gone, invalid): (Vec<String>, Vec<String>) =
-                strings(input, "Names").into_iter().partition(|name| state.ssm.parameters.remove(name).is_some());
+            let (gone, invalid): (Vec<String>, Vec<String>) = strings(input, "Names")
+                .into_iter()
+                .partition(|name| state.ssm.parameters.remove(name).is_some());
             Ok(json!({ "DeletedParameters": gone, "InvalidParameters": invalid }))
         }
         "DescribeParameters" => describe(state, input),
@@ -58,7 +64,10 @@ fn put(state: &mut State, input: &Value) -> Result<Value, ApiError> {
         (Some("StringList"), _) => Kind::StringList,
         (Some("SecureString"), _) => Kind::SecureString,
         (Some(other), _) => {
-            return Err(ApiError::bad("UnsupportedParameterType", format!("The parameter type {other} is not supported.")));
+            return Err(ApiError::bad(
+                "UnsupportedParameterType",
+                format!("The parameter type {other} is not supported."),
+            ));
         }
         (None, Some(present)) => present.latest().kind,
         (None, None) => {
@@ -94,17 +103,28 @@ fn put(state: &mut State, input: &Value) -> Result<Value, ApiError> {
         }
     }
     let now = state.now;
-    let parameter = state.ssm.parameters.entry(name.to_owned()).or_insert_with(|| Parameter {
-        description: None,
-        tags: tags(input, "Tags"),
-        versions: VecDeque::new(),
-    });
+    let parameter = state
+        .ssm
+        .parameters
+        .entry(name.to_owned())
+        .or_insert_with(|| Parameter {
+            description: None,
+            tags: tags(input, "Tags"),
+            versions: VecDeque::new(),
+        });
     if let Some(description) = text(input, "Description") {
         parameter.description = Some(description.to_owned());
     }
     let number = parameter.versions.back().map_or(1, |version| version.number + 1);
     let value = value.to_owned();
-    parameter.versions.push_back(Version { number, value, kind, tier, modified_at: now, labels: Vec::new() });
+    parameter.versions.push_back(Version {
+        number,
+        value,
+        kind,
+        tier,
+        modified_at: now,
+        labels: Vec::new(),
+    });
     if parameter.versions.len() > VERSIONS_KEPT {
         parameter.versions.pop_front();
     }
@@ -140,33 +160,53 @@ fn get_many(state: &State, input: &Value) -> Result<Value, ApiError> {
 fn by_path(state: &State, input: &Value) -> Result<Value, ApiError> {
     let path = required(input, "Path")?;
     if !path.starts_with('/') {
-        let words = format!("The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\". It can't be prefixed with \"aws\" or \"ssm\" (case-insensitive). It must use only letters, numbers, or the following symbols: . (period), - (hyphen), _ (underscore). Special characters are not allowed. All sub-paths, if specified, must use the forward slash symbol \"/\". Valid example: /get/parameters2-/by1./path0_. Got {path}");
+        let words = format!(
+            "The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\". It can't be prefixed with \"aws\" or \"ssm\" (case-insensitive). It must use only letters, numbers, or the following symbols: . (period), - (hyphen), _ (underscore). Special characters are not allowed. All sub-paths, if specified, must use the forward slash symbol \"/\". Valid example: /get/parameters2-/by1./path0_. Got {path}"
+        );
         return Err(ApiError::bad("ValidationException", words));
     }
     let limit = match number(input, "MaxResults") {
         None => 10,
         Some(limit @ 1..=10) => usize::try_from(limit).unwrap_or(10),
         Some(limit) => {
-            let words = format!("1 validation error detected: Value '{limit}' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 10");
+            let words = format!(
+                "1 validation error detected: Value '{limit}' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 10"
+            );
             return Err(ApiError::bad("ValidationException", words));
         }
     };
     // AWS may answer with fewer than were asked for, even none, and still have more.
-    let limit = if state.config.knobs.short_pages { limit / 2 } else { limit };
-    let folder = if path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
+    let limit = if state.config.knobs.short_pages {
+        limit / 2
+    } else {
+        limit
+    };
+    let folder = if path.ends_with('/') {
+        path.to_owned()
+    } else {
+        format!("{path}/")
+    };
     let recursive = boolean(input, "Recursive") == Some(true);
     let after = token(input)?;
     let mut rest = state.ssm.parameters.iter().filter(|(name, _)| {
-        name.strip_prefix(&folder).is_some_and(|rest| recursive || !rest.contains('/'))
+        name.strip_prefix(&folder)
+            .is_some_and(|rest| recursive || !rest.contains('/'))
             && after.as_ref().is_none_or(|Token { name: after, .. }| *name > after)
     });
     // A page of none after one of some, so that a caller that takes an empty page for the end is caught.
     let empty = state.config.knobs.short_pages && after.as_ref().is_none_or(|token| !token.empty_was_given);
     let page: Vec<_> = rest.by_ref().take(if empty { 0 } else { limit.max(1) }).collect();
-    let views: Vec<Value> = page.iter().map(|(name, parameter)| view(state, name, parameter.latest(), input)).collect();
+    let views: Vec<Value> = page
+        .iter()
+        .map(|(name, parameter)| view(state, name, parameter.latest(), input))
+        .collect();
     let mut answer = json!({ "Parameters": views });
     if rest.next().is_some() {
-        let last = page.last().map(|(name, _)| (*name).clone()).or(after.map(|token| token.name)).unwrap_or_default();
+        let last = page
+            .last()
+            .map(|(name, _)| (*name).clone())
+            .or(after.map(|token| token.name))
+            .unwrap_or_default();
         answer["NextToken"] = json!(format!("{}|{last}", u8::from(empty)));
     }
     Ok(answer)
@@ -175,8 +215,13 @@ fn by_path(state: &State, input: &Value) -> Result<Value, ApiError> {
 fn history(state: &State, input: &Value) -> Result<Value, ApiError> {
     let name = required(input, "Name")?;
     let parameter = state.ssm.parameters.get(name).ok_or_else(|| missing(name))?;
-    let limit = number(input, "MaxResults").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(50).clamp(1, 50);
-    let after: i64 = text(input, "NextToken").and_then(|token| token.parse().ok()).unwrap_or(0);
+    let limit = number(input, "MaxResults")
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(50)
+        .clamp(1, 50);
+    let after: i64 = text(input, "NextToken")
+        .and_then(|token| token.parse().ok())
+        .unwrap_or(0);
     let mut rest = parameter.versions.iter().filter(|version| version.number > after);
     let page: Vec<&Version> = rest.by_ref().take(limit).collect();
     let next = rest.next().and(page.last()).map(|version| version.number.to_string());
@@ -197,7 +242,10 @@ fn history(state: &State, input: &Value) -> Result<Value, ApiError> {
 }
 
 fn describe(state: &State, input: &Value) -> Result<Value, ApiError> {
-    let limit = number(input, "MaxResults").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(50).clamp(1, 50);
+    let limit = number(input, "MaxResults")
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(50)
+        .clamp(1, 50);
     let after = text(input, "NextToken").unwrap_or_default();
     let filters = list(input, "ParameterFilters");
     for filter in filters {
@@ -211,8 +259,10 @@ fn describe(state: &State, input: &Value) -> Result<Value, ApiError> {
     });
     let page: Vec<_> = rest.by_ref().take(limit).collect();
     let next = rest.next().and(page.last()).map(|(name, _)| (*name).clone());
-    let views: Vec<Value> =
-        page.into_iter().map(|(name, parameter)| metadata(state, name, parameter, parameter.latest())).collect();
+    let views: Vec<Value> = page
+        .into_iter()
+        .map(|(name, parameter)| metadata(state, name, parameter, parameter.latest()))
+        .collect();
     let mut answer = json!({ "Parameters": views });
     if let Some(next) = next {
         answer["NextToken"] = json!(next);
@@ -222,17 +272,19 @@ fn describe(state: &State, input: &Value) -> Result<Value, ApiError> {
 
 fn accepts(filter: &Value, name: &str, parameter: &Parameter) -> bool {
     let option = text(filter, "Option").unwrap_or("Equals");
-    strings(filter, "Values").iter().any(|value| match (text(filter, "Key"), option) {
-        (Some("Name"), "BeginsWith") => name.starts_with(value.as_str()),
-        (Some("Name"), "Contains") => name.contains(value.as_str()),
-        (Some("Name"), _) => name == value,
-        (Some("Path"), option) => name
-            .strip_prefix(value.trim_end_matches('/'))
-            .and_then(|rest| rest.strip_prefix('/'))
-            .is_some_and(|rest| option == "Recursive" || !rest.contains('/')),
-        (Some("Type"), _) => parameter.latest().kind.as_str() == value,
-        _ => false,
-    })
+    strings(filter, "Values")
+        .iter()
+        .any(|value| match (text(filter, "Key"), option) {
+            (Some("Name"), "BeginsWith") => name.starts_with(value.as_str()),
+            (Some("Name"), "Contains") => name.contains(value.as_str()),
+            (Some("Name"), _) => name == value,
+            (Some("Path"), option) => name
+                .strip_prefix(value.trim_end_matches('/'))
+                .and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|rest| option == "Recursive" || !rest.contains('/')),
+            (Some("Type"), _) => parameter.latest().kind.as_str() == value,
+            _ => false,
+        })
 }
 
 /// Where a listing by path goes on.
@@ -243,10 +295,15 @@ struct Token {
 }
 
 fn token(input: &Value) -> Result<Option<Token>, ApiError> {
-    let Some(token) = text(input, "NextToken") else { return Ok(None) };
+    let Some(token) = text(input, "NextToken") else {
+        return Ok(None);
+    };
     let parts = token.split_once('|');
     let (flag, name) = parts.ok_or_else(|| ApiError::bad("InvalidNextToken", "The specified token isn't valid."))?;
-    Ok(Some(Token { name: name.to_owned(), empty_was_given: flag == "1" }))
+    Ok(Some(Token {
+        name: name.to_owned(),
+        empty_was_given: flag == "1",
+    }))
 }
 
 /// `name`, `name:version` or `name:label`; also an ARN in place of the name.
@@ -263,19 +320,17 @@ fn find<'a>(state: &'a State, selector: &str) -> Result<(&'a str, &'a Version), 
     let version = match wanted {
         None => Some(parameter.latest()),
         Some(wanted) => parameter.versions.iter().find(|version| {
-            wanted.parse().is_ok_and(|number: i64| version.number == number) || version.labels.iter().any(|label| label == wanted)
+            wanted.parse().is_ok_and(|number: i64| version.number == number)
+                || version.labels.iter().any(|label| label == wanted)
         }),
     };
-    match version {
-        Some(version) => Ok((name, version)),
-        None => {
-            let words = format!(
-                "Systems Manager could not find version {} of {name}. Verify the version and try again.",
-                wanted.unwrap_or_default()
-            );
-            Err(ApiError::bad("ParameterVersionNotFound", words))
-        }
-    }
+    let version = version.ok_or_else(|| {
+        let wanted = wanted.unwrap_or_default();
+        let words =
+            format!("Systems Manager could not find version {wanted} of {name}. Verify the version and try again.");
+        ApiError::bad("ParameterVersionNotFound", words)
+    })?;
+    Ok((name, version))
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {
@@ -301,7 +356,12 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 
 fn tagged<'a>(state: &'a mut State, input: &Value) -> Result<&'a mut Parameter, ApiError> {
     let id = required(input, "ResourceId")?;
-    let wrong = || ApiError::bad("InvalidResourceId", "The resource ID isn't valid. Verify that you entered the correct ID and try again.");
+    let wrong = || {
+        ApiError::bad(
+            "InvalidResourceId",
+            "The resource ID isn't valid. Verify that you entered the correct ID and try again.",
+        )
+    };
     state.ssm.parameters.get_mut(id).ok_or_else(wrong)
 }
 
@@ -355,7 +415,12 @@ mod tests {
     #[test]
     fn a_parameter_can_be_found_by_its_arn() {
         let mut state = State::new(std::sync::Arc::default());
-        call(&mut state, "PutParameter", &json!({ "Name": "/a/b", "Value": "1", "Type": "String" })).unwrap();
+        call(
+            &mut state,
+            "PutParameter",
+            &json!({ "Name": "/a/b", "Value": "1", "Type": "String" }),
+        )
+        .unwrap();
         let arn = arn(&state, "/a/b");
         let found = call(&mut state, "GetParameter", &json!({ "Name": arn })).unwrap();
         assert_eq!(found["Parameter"]["Value"], "1");

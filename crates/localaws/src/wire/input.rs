@@ -11,13 +11,18 @@ pub(crate) fn unknown_operation(operation: &str) -> ApiError {
 
 /// A string; empty ones count as absent.
 pub(crate) fn text<'a>(input: &'a Value, member: &str) -> Option<&'a str> {
-    input.get(member).and_then(Value::as_str).filter(|text| !text.is_empty())
+    input
+        .get(member)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
 }
 
 /// A string that must be there.
 pub(crate) fn required<'a>(input: &'a Value, member: &str) -> Result<&'a str, ApiError> {
     text(input, member).ok_or_else(|| {
-        let words = format!("1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must not be null");
+        let words = format!(
+            "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must not be null"
+        );
         ApiError::bad("ValidationException", words)
     })
 }
@@ -43,22 +48,33 @@ pub(crate) fn list<'a>(input: &'a Value, member: &str) -> &'a [Value] {
 pub(crate) fn strings(input: &Value, member: &str) -> Vec<String> {
     match input.get(member) {
         Some(Value::String(single)) => vec![single.clone()],
-        _ => list(input, member).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => list(input, member)
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
 /// A list of strings that must not be empty.
 pub(crate) fn required_strings(input: &Value, member: &str) -> Result<Vec<String>, ApiError> {
     let strings = strings(input, member);
-    if strings.is_empty() { Err(required(input, member).err().unwrap_or_else(|| unknown_operation(member))) } else { Ok(strings) }
+    if strings.is_empty() {
+        Err(required(input, member)
+            .err()
+            .unwrap_or_else(|| unknown_operation(member)))
+    } else {
+        Ok(strings)
+    }
 }
 
 /// Tags from a list of `{Key, Value}` or `{key, value}`, or from a map.
 pub(crate) fn tags(input: &Value, member: &str) -> BTreeMap<String, String> {
     match input.get(member) {
-        Some(Value::Object(map)) => {
-            map.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
-        }
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
+            .collect(),
         _ => list(input, member)
             .iter()
             .filter_map(|tag| {

@@ -8,9 +8,16 @@ pub(super) const TYPE: &str = "application/x-amz-json-1.1";
 
 /// Operation and input.
 pub(super) fn read(request: &http::Request<Bytes>) -> Result<(String, Value), ApiError> {
-    let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let target = request
+        .headers()
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let Some((_, operation)) = target.rsplit_once('.') else {
-        return Err(ApiError::bad("UnknownOperationException", "there is no X-Amz-Target header with an operation"));
+        return Err(ApiError::bad(
+            "UnknownOperationException",
+            "there is no X-Amz-Target header with an operation",
+        ));
     };
     Ok((operation.to_owned(), body(request.body())?))
 }
@@ -28,10 +35,15 @@ pub(super) fn body(bytes: &Bytes) -> Result<Value, ApiError> {
 }
 
 pub(super) fn error(error: &ApiError) -> String {
-    let ApiError { status: _, code, message, extra } = error;
+    let ApiError {
+        status: _,
+        code,
+        message,
+        extra,
+    } = error;
     let mut members = Map::new();
     members.insert("__type".to_owned(), Value::from(code.as_ref()));
     members.insert("message".to_owned(), Value::from(message.as_str()));
-    members.extend(extra.clone());
+    members.extend((**extra).clone());
     Value::Object(members).to_string()
 }

@@ -115,10 +115,16 @@ impl Service {
         let (code, words) = match self {
             Self::Ecs => ("ServerException", "Service Unavailable. Please try again later."),
             Self::Ec2 => ("InternalError", "An internal error has occurred"),
-            Self::Sts | Self::Iam => ("ServiceFailure", "The request processing has failed because of an unknown error"),
+            Self::Sts | Self::Iam => (
+                "ServiceFailure",
+                "The request processing has failed because of an unknown error",
+            ),
             Self::S3 => ("InternalError", "We encountered an internal error. Please try again."),
             Self::Efs | Self::Ssm | Self::Discovery => ("InternalServerError", "An internal error has occurred"),
-            Self::Logs => ("ServiceUnavailableException", "The service cannot complete the request."),
+            Self::Logs => (
+                "ServiceUnavailableException",
+                "The service cannot complete the request.",
+            ),
         };
         ApiError::new(500, code, words)
     }
@@ -183,31 +189,54 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) fn into_http(self, request_id: &str) -> http::Response<Bytes> {
         // Without a known service there is no known protocol either; JSON is the one that people can read.
-        error_response(self.service.map_or(Protocol::Json, Service::protocol), &self.error, request_id)
+        error_response(
+            self.service.map_or(Protocol::Json, Service::protocol),
+            &self.error,
+            request_id,
+        )
     }
 }
 
 /// Understands a request: service, operation, input.
 pub(crate) fn read(request: &http::Request<Bytes>) -> Result<Request, Refusal> {
     let Some(scope) = scope(request) else {
-        let error = ApiError::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token");
+        let error = ApiError::new(
+            403,
+            "MissingAuthenticationToken",
+            "Request is missing Authentication Token",
+        );
         return Err(Refusal { service: None, error });
     };
     let Some(service) = Service::named(&scope.service) else {
-        let error = ApiError::new(501, "NotImplemented", format!("localaws does not know the service {}", scope.service));
+        let error = ApiError::new(
+            501,
+            "NotImplemented",
+            format!("localaws does not know the service {}", scope.service),
+        );
         return Err(Refusal { service: None, error });
     };
-    let refused = |error| Refusal { service: Some(service), error };
+    let refused = |error| Refusal {
+        service: Some(service),
+        error,
+    };
     let (operation, input, status) = match service.protocol() {
         Protocol::Json => json::read(request).map(|(operation, input)| (operation, Input::Members(input), 200)),
-        Protocol::RestJson => rest::read(request).map(|route| (route.operation, Input::Members(route.input), route.status)),
+        Protocol::RestJson => {
+            rest::read(request).map(|route| (route.operation, Input::Members(route.input), route.status))
+        }
         Protocol::Query | Protocol::Ec2 => {
             query::read(request).map(|(operation, input)| (operation, Input::Members(input), 200))
         }
         Protocol::S3 => s3::read(request).map(|(operation, call)| (operation, Input::S3(call), 200)),
     }
     .map_err(refused)?;
-    Ok(Request { service, operation, access_key: scope.access_key, input, status })
+    Ok(Request {
+        service,
+        operation,
+        access_key: scope.access_key,
+        input,
+        status,
+    })
 }
 
 struct Scope {
@@ -217,7 +246,11 @@ struct Scope {
 
 /// `Credential=AKID/20261123/eu-west-1/s3/aws4_request`, from the header or, when presigned, from the query.
 fn scope(request: &http::Request<Bytes>) -> Option<Scope> {
-    let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = request
+        .headers()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let credential = match header.split_once("Credential=") {
         Some((_, rest)) => rest.split([',', ' ']).next().unwrap_or_default().to_owned(),
         None => form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
@@ -227,15 +260,14 @@ fn scope(request: &http::Request<Bytes>) -> Option<Scope> {
     };
     let mut parts = credential.split('/');
     let access_key = parts.next()?.to_owned();
-    Some(Scope { access_key, service: parts.nth(2)?.to_owned() })
+    Some(Scope {
+        access_key,
+        service: parts.nth(2)?.to_owned(),
+    })
 }
 
 /// Gives an answer the form of its protocol.
-pub(crate) fn render(
-    request: &Request,
-    reply: Result<Reply, ApiError>,
-    request_id: &str,
-) -> http::Response<Bytes> {
+pub(crate) fn render(request: &Request, reply: Result<Reply, ApiError>, request_id: &str) -> http::Response<Bytes> {
     let protocol = request.service.protocol();
     let members = match reply {
         Ok(Reply::Members(members)) => members,
@@ -258,7 +290,12 @@ pub(crate) fn render(
             let body = query::success(request.service, &request.operation, &members, request_id);
             response(200, query::TYPE, body, request_id)
         }
-        Protocol::Ec2 => response(200, query::EC2_TYPE, query::ec2_success(&request.operation, &members, request_id), request_id),
+        Protocol::Ec2 => response(
+            200,
+            query::EC2_TYPE,
+            query::ec2_success(&request.operation, &members, request_id),
+            request_id,
+        ),
         Protocol::S3 => unreachable!("S3 answers are S3 answers"),
     }
 }
@@ -272,13 +309,23 @@ fn error_response(protocol: Protocol, error: &ApiError, request_id: &str) -> htt
             response
         }
         Protocol::Query => response(error.status, query::TYPE, query::error(error, request_id), request_id),
-        Protocol::Ec2 => response(error.status, query::EC2_TYPE, query::ec2_error(error, request_id), request_id),
+        Protocol::Ec2 => response(
+            error.status,
+            query::EC2_TYPE,
+            query::ec2_error(error, request_id),
+            request_id,
+        ),
         Protocol::S3 => s3::error(error, request_id),
     }
 }
 
 /// A response. An empty body has no type.
-pub(crate) fn response(status: u16, content_type: &str, body: impl Into<Bytes>, request_id: &str) -> http::Response<Bytes> {
+pub(crate) fn response(
+    status: u16,
+    content_type: &str,
+    body: impl Into<Bytes>,
+    request_id: &str,
+) -> http::Response<Bytes> {
     let body = body.into();
     let typed = !body.is_empty();
     let mut response = http::Response::new(body);

@@ -25,7 +25,8 @@ pub(super) fn read(request: &http::Request<Bytes>) -> Result<(String, Value), Ap
             name => root.insert(name, value.into_owned())?,
         }
     }
-    let operation = operation.ok_or_else(|| ApiError::bad("MissingAction", "The request must contain the parameter Action"))?;
+    let operation =
+        operation.ok_or_else(|| ApiError::bad("MissingAction", "The request must contain the parameter Action"))?;
     Ok((operation, root.into_value()))
 }
 
@@ -39,7 +40,10 @@ struct Node {
 impl Node {
     fn insert(&mut self, name: &str, value: String) -> Result<(), ApiError> {
         if name.split('.').count() > DEPTH_MAX {
-            return Err(ApiError::bad("MalformedQueryString", format!("{name} is nested too deeply")));
+            return Err(ApiError::bad(
+                "MalformedQueryString",
+                format!("{name} is nested too deeply"),
+            ));
         }
         let mut node = self;
         for part in name.split('.') {
@@ -60,13 +64,24 @@ impl Node {
         if children.is_empty() {
             return text.map_or_else(|| Value::Object(Map::new()), Value::String);
         }
-        let indexes: Option<BTreeMap<u64, String>> =
-            children.keys().map(|key| key.parse().ok().map(|index| (index, key.clone()))).collect();
+        let indexes: Option<BTreeMap<u64, String>> = children
+            .keys()
+            .map(|key| key.parse().ok().map(|index| (index, key.clone())))
+            .collect();
         match indexes {
-            Some(indexes) => {
-                Value::Array(indexes.into_values().filter_map(|key| children.remove(&key)).map(Self::into_value).collect())
-            }
-            None => Value::Object(children.into_iter().map(|(key, node)| (key, node.into_value())).collect()),
+            Some(indexes) => Value::Array(
+                indexes
+                    .into_values()
+                    .filter_map(|key| children.remove(&key))
+                    .map(Self::into_value)
+                    .collect(),
+            ),
+            None => Value::Object(
+                children
+                    .into_iter()
+                    .map(|(key, node)| (key, node.into_value()))
+                    .collect(),
+            ),
         }
     }
 }
@@ -81,8 +96,13 @@ pub(super) fn success(service: Service, operation: &str, members: &Value, reques
     if members.as_object().is_some_and(|members| !members.is_empty()) {
         xml::element(&mut out, &format!("{operation}Result"), members, Lists::Member);
     }
-    xml::element(&mut out, "ResponseMetadata", &serde_json::json!({ "RequestId": request_id }), Lists::Member);
-    out.push_str(&format!("</{operation}Response>"));
+    xml::element(
+        &mut out,
+        "ResponseMetadata",
+        &serde_json::json!({ "RequestId": request_id }),
+        Lists::Member,
+    );
+    close(&mut out, operation);
     out
 }
 
@@ -91,13 +111,24 @@ pub(super) fn ec2_success(operation: &str, members: &Value, request_id: &str) ->
     let mut out = format!("<{operation}Response xmlns=\"{EC2_NAMESPACE}\">");
     xml::element(&mut out, "requestId", &Value::from(request_id), Lists::Item);
     xml::members(&mut out, members, Lists::Item);
-    out.push_str(&format!("</{operation}Response>"));
+    close(&mut out, operation);
     out
+}
+
+fn close(out: &mut String, operation: &str) {
+    out.push_str("</");
+    out.push_str(operation);
+    out.push_str("Response>");
 }
 
 /// A refusal of IAM or STS.
 pub(super) fn error(error: &ApiError, request_id: &str) -> String {
-    let ApiError { status, code, message, extra: _ } = error;
+    let ApiError {
+        status,
+        code,
+        message,
+        extra: _,
+    } = error;
     let kind = if *status < 500 { "Sender" } else { "Receiver" };
     let body = serde_json::json!({
         "Error": { "Type": kind, "Code": code, "Message": message },
@@ -110,7 +141,12 @@ pub(super) fn error(error: &ApiError, request_id: &str) -> String {
 
 /// A refusal of EC2.
 pub(super) fn ec2_error(error: &ApiError, request_id: &str) -> String {
-    let ApiError { status: _, code, message, extra: _ } = error;
+    let ApiError {
+        status: _,
+        code,
+        message,
+        extra: _,
+    } = error;
     let body = serde_json::json!({
         "Errors": { "Error": { "Code": code, "Message": message } },
         "RequestID": request_id,
@@ -132,11 +168,17 @@ mod tests {
 
     #[test]
     fn a_form_becomes_a_tree_with_lists_in_the_order_of_their_numbers() {
-        assert_eq!(tree("GroupId.10=c&GroupId.1=a&GroupId.2=b"), json!({ "GroupId": ["a", "b", "c"] }));
+        assert_eq!(
+            tree("GroupId.10=c&GroupId.1=a&GroupId.2=b"),
+            json!({ "GroupId": ["a", "b", "c"] })
+        );
         assert_eq!(
             tree("IpPermissions.1.FromPort=2049&IpPermissions.1.Groups.1.GroupId=sg-1"),
             json!({ "IpPermissions": [{ "FromPort": "2049", "Groups": [{ "GroupId": "sg-1" }] }] })
         );
-        assert_eq!(tree("Tags.member.1.Key=a&Tags.member.1.Value=b"), json!({ "Tags": [{ "Key": "a", "Value": "b" }] }));
+        assert_eq!(
+            tree("Tags.member.1.Key=a&Tags.member.1.Value=b"),
+            json!({ "Tags": [{ "Key": "a", "Value": "b" }] })
+        );
     }
 }

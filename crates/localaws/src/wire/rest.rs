@@ -24,8 +24,16 @@ type Entry = (&'static str, u16, &'static str);
 pub(super) fn read(request: &http::Request<Bytes>) -> Result<Route, ApiError> {
     let path = request.uri().path();
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let unknown = || ApiError::new(501, "NotImplemented", format!("localaws does not know {} {path}", request.method()));
-    let [VERSION, rest @ ..] = parts.as_slice() else { return Err(unknown()) };
+    let unknown = || {
+        ApiError::new(
+            501,
+            "NotImplemented",
+            format!("localaws does not know {} {path}", request.method()),
+        )
+    };
+    let [VERSION, rest @ ..] = parts.as_slice() else {
+        return Err(unknown());
+    };
     let ((operation, status, member), id) = route(request.method(), rest).ok_or_else(unknown)?;
     let mut input = match json::body(request.body())? {
         Value::Object(members) => members,
@@ -46,7 +54,11 @@ pub(super) fn read(request: &http::Request<Bytes>) -> Result<Route, ApiError> {
         let id = percent_decode_str(&id).decode_utf8_lossy().into_owned();
         input.insert(member.to_owned(), Value::from(id));
     }
-    Ok(Route { operation: operation.to_owned(), input: Value::Object(input), status })
+    Ok(Route {
+        operation: operation.to_owned(),
+        input: Value::Object(input),
+        status,
+    })
 }
 
 fn route(method: &Method, path: &[&str]) -> Option<(Entry, String)> {
@@ -55,7 +67,9 @@ fn route(method: &Method, path: &[&str]) -> Option<(Entry, String)> {
         ("GET", ["file-systems"]) => ("DescribeFileSystems", 200, ""),
         ("PUT", ["file-systems", _]) => ("UpdateFileSystem", 202, "FileSystemId"),
         ("DELETE", ["file-systems", _]) => ("DeleteFileSystem", 204, "FileSystemId"),
-        ("GET", ["file-systems", _, "lifecycle-configuration"]) => ("DescribeLifecycleConfiguration", 200, "FileSystemId"),
+        ("GET", ["file-systems", _, "lifecycle-configuration"]) => {
+            ("DescribeLifecycleConfiguration", 200, "FileSystemId")
+        }
         ("PUT", ["file-systems", _, "lifecycle-configuration"]) => ("PutLifecycleConfiguration", 200, "FileSystemId"),
         ("GET", ["file-systems", _, "backup-policy"]) => ("DescribeBackupPolicy", 200, "FileSystemId"),
         ("PUT", ["file-systems", _, "backup-policy"]) => ("PutBackupPolicy", 200, "FileSystemId"),
@@ -80,10 +94,15 @@ fn route(method: &Method, path: &[&str]) -> Option<(Entry, String)> {
 }
 
 pub(super) fn error(error: &ApiError) -> String {
-    let ApiError { status: _, code, message, extra } = error;
+    let ApiError {
+        status: _,
+        code,
+        message,
+        extra,
+    } = error;
     let mut members = Map::new();
     members.insert("ErrorCode".to_owned(), Value::from(code.as_ref()));
     members.insert("Message".to_owned(), Value::from(message.as_str()));
-    members.extend(extra.clone());
+    members.extend((**extra).clone());
     Value::Object(members).to_string()
 }

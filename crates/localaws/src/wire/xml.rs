@@ -39,7 +39,9 @@ pub(crate) fn members(out: &mut String, value: &Value, lists: Lists) {
         Value::String(text) => escape(out, text),
         Value::Array(entries) => {
             let name = if lists == Lists::Member { "member" } else { "item" };
-            entries.iter().for_each(|entry| element(out, name, entry, lists));
+            for entry in entries {
+                element(out, name, entry, lists);
+            }
         }
         Value::Object(object) => object.iter().for_each(|(name, value)| element(out, name, value, lists)),
     }
@@ -74,13 +76,22 @@ mod tests {
     #[test]
     fn lists_take_the_dialect_of_their_service() {
         let value = json!({ "B": ["x", "y"] });
-        assert_eq!(written(&value, Lists::Item), "<A><B><item>x</item><item>y</item></B></A>");
-        assert_eq!(written(&value, Lists::Member), "<A><B><member>x</member><member>y</member></B></A>");
+        assert_eq!(
+            written(&value, Lists::Item),
+            "<A><B><item>x</item><item>y</item></B></A>"
+        );
+        assert_eq!(
+            written(&value, Lists::Member),
+            "<A><B><member>x</member><member>y</member></B></A>"
+        );
         assert_eq!(written(&value, Lists::Flat), "<A><B>x</B><B>y</B></A>");
     }
 
     #[test]
     fn text_is_escaped() {
-        assert_eq!(written(&json!("<a & \"b\">"), Lists::Flat), "<A>&lt;a &amp; &quot;b&quot;&gt;</A>");
+        assert_eq!(
+            written(&json!("<a & \"b\">"), Lists::Flat),
+            "<A>&lt;a &amp; &quot;b&quot;&gt;</A>"
+        );
     }
 }

@@ -20,12 +20,18 @@ pub(crate) struct Answer<T> {
 
 /// The example's world, where nothing takes time.
 pub(crate) fn instant() -> Client {
-    client(Config { delays: Delays::zero(), ..Config::default() })
+    client(Config {
+        delays: Delays::zero(),
+        ..Config::default()
+    })
 }
 
 /// The example's world, where things take as long as on AWS.
 pub(crate) fn slow() -> Client {
-    client(Config { delays: Delays::aws(), ..Config::default() })
+    client(Config {
+        delays: Delays::aws(),
+        ..Config::default()
+    })
 }
 
 /// The example's world.
@@ -48,7 +54,11 @@ pub(crate) fn text<'a>(xml: &'a str, name: &str) -> &'a str {
 /// The texts of all elements of this name.
 pub(crate) fn texts<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-    xml.split(&open).skip(1).filter_map(|rest| rest.split_once(&close)).map(|(text, _)| text).collect()
+    xml.split(&open)
+        .skip(1)
+        .filter_map(|rest| rest.split_once(&close))
+        .map(|(text, _)| text)
+        .collect()
 }
 
 impl Client {
@@ -61,13 +71,19 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Response<Bytes> {
-        self.aws.handle(request(service, method, uri, headers, body.into())).await.expect("no reply is lost")
+        self.aws
+            .handle(request(service, method, uri, headers, body.into()))
+            .await
+            .expect("no reply is lost")
     }
 
     /// JSON 1.1.
     pub(crate) async fn json(&self, service: &str, operation: &str, input: Value) -> Answer<Value> {
         let target = format!("Any.{operation}");
-        let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
+        let headers = [
+            ("x-amz-target", target.as_str()),
+            ("content-type", "application/x-amz-json-1.1"),
+        ];
         parsed(&self.send(service, "POST", "/", &headers, input.to_string()).await)
     }
 
@@ -75,12 +91,19 @@ impl Client {
     pub(crate) async fn query(&self, service: &str, operation: &str, form: &str) -> Answer<String> {
         let body = format!("Action={operation}&Version=2016-11-15&{form}");
         let response = self.send(service, "POST", "/", &[], body).await;
-        Answer { status: response.status().as_u16(), body: String::from_utf8_lossy(response.body()).into_owned() }
+        Answer {
+            status: response.status().as_u16(),
+            body: String::from_utf8_lossy(response.body()).into_owned(),
+        }
     }
 
     /// EFS.
     pub(crate) async fn efs(&self, method: &str, path: &str, input: Value) -> Answer<Value> {
-        let body = if input.is_null() { String::new() } else { input.to_string() };
+        let body = if input.is_null() {
+            String::new()
+        } else {
+            input.to_string()
+        };
         let uri = format!("/2015-02-01/{path}");
         parsed(&self.send("elasticfilesystem", method, &uri, &[], body).await)
     }
@@ -96,7 +119,10 @@ pub(crate) fn request(service: &str, method: &str, uri: &str, headers: &[(&str, 
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential=AKIDTEST/20261123/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
     );
-    let mut request = Request::builder().method(method).uri(uri).header("authorization", authorization);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("authorization", authorization);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -109,5 +135,8 @@ fn parsed(response: &Response<Bytes>) -> Answer<Value> {
     } else {
         serde_json::from_slice(response.body()).expect("the body is JSON")
     };
-    Answer { status: response.status().as_u16(), body }
+    Answer {
+        status: response.status().as_u16(),
+        body,
+    }
 }

@@ -4,7 +4,9 @@ use crate::client::{Client, instant, text, texts};
 use localaws::world::{MAINTENANCE_GROUP, SUBNETS, TASK_GROUP, VPC};
 
 async fn group(aws: &Client, name: &str) -> String {
-    let form = format!("GroupName={name}&GroupDescription=NFS&VpcId={VPC}&TagSpecification.1.ResourceType=security-group&TagSpecification.1.Tag.1.Key=a&TagSpecification.1.Tag.1.Value=b");
+    let form = format!(
+        "GroupName={name}&GroupDescription=NFS&VpcId={VPC}&TagSpecification.1.ResourceType=security-group&TagSpecification.1.Tag.1.Key=a&TagSpecification.1.Tag.1.Value=b"
+    );
     let made = aws.query("ec2", "CreateSecurityGroup", &form).await;
     assert_eq!(made.status, 200, "{}", made.body);
     text(&made.body, "groupId").to_owned()
@@ -20,7 +22,10 @@ fn nfs_from(group: &str, source: &str) -> String {
 async fn a_new_group_lets_everything_out_and_nothing_in() {
     let aws = instant();
     let id = group(&aws, "nfs").await;
-    let found = aws.query("ec2", "DescribeSecurityGroups", &format!("GroupId.1={id}")).await.body;
+    let found = aws
+        .query("ec2", "DescribeSecurityGroups", &format!("GroupId.1={id}"))
+        .await
+        .body;
     assert!(found.contains("<ipPermissions></ipPermissions>"), "{found}");
     assert_eq!(texts(&found, "cidrIp"), ["0.0.0.0/0"]);
     assert_eq!((text(&found, "key"), text(&found, "value")), ("a", "b"));
@@ -30,9 +35,24 @@ async fn a_new_group_lets_everything_out_and_nothing_in() {
 async fn a_group_name_is_taken_once_a_vpc_whatever_its_case() {
     let aws = instant();
     group(&aws, "nfs").await;
-    let again = aws.query("ec2", "CreateSecurityGroup", &format!("GroupName=NFS&GroupDescription=x&VpcId={VPC}")).await;
-    assert_eq!((again.status, text(&again.body, "Code")), (400, "InvalidGroup.Duplicate"));
-    let elsewhere = aws.query("ec2", "CreateSecurityGroup", "GroupName=NFS&GroupDescription=x&VpcId=vpc-0").await;
+    let again = aws
+        .query(
+            "ec2",
+            "CreateSecurityGroup",
+            &format!("GroupName=NFS&GroupDescription=x&VpcId={VPC}"),
+        )
+        .await;
+    assert_eq!(
+        (again.status, text(&again.body, "Code")),
+        (400, "InvalidGroup.Duplicate")
+    );
+    let elsewhere = aws
+        .query(
+            "ec2",
+            "CreateSecurityGroup",
+            "GroupName=NFS&GroupDescription=x&VpcId=vpc-0",
+        )
+        .await;
     assert_eq!(text(&elsewhere.body, "Code"), "InvalidVpcID.NotFound");
 }
 
@@ -49,10 +69,21 @@ async fn groups_are_found_by_name_vpc_and_tag() {
         assert_eq!(texts(&found, "groupName"), ["nfs"], "{filter}");
         assert!(found.contains(&id));
     }
-    let none = aws.query("ec2", "DescribeSecurityGroups", "Filter.1.Name=tag:a&Filter.1.Value.1=c").await;
+    let none = aws
+        .query(
+            "ec2",
+            "DescribeSecurityGroups",
+            "Filter.1.Name=tag:a&Filter.1.Value.1=c",
+        )
+        .await;
     assert!(none.status == 200 && none.body.contains("<securityGroupInfo></securityGroupInfo>"));
-    let missing = aws.query("ec2", "DescribeSecurityGroups", "GroupId.1=sg-0123456789abcdef0").await;
-    assert_eq!((missing.status, text(&missing.body, "Code")), (400, "InvalidGroup.NotFound"));
+    let missing = aws
+        .query("ec2", "DescribeSecurityGroups", "GroupId.1=sg-0123456789abcdef0")
+        .await;
+    assert_eq!(
+        (missing.status, text(&missing.body, "Code")),
+        (400, "InvalidGroup.NotFound")
+    );
 }
 
 #[tokio::test]
@@ -60,11 +91,24 @@ async fn a_rule_is_added_once_and_revoked_once() {
     let aws = instant();
     let id = group(&aws, "nfs").await;
     let rule = nfs_from(&id, TASK_GROUP);
-    assert_eq!(aws.query("ec2", "AuthorizeSecurityGroupIngress", &rule).await.status, 200);
+    assert_eq!(
+        aws.query("ec2", "AuthorizeSecurityGroupIngress", &rule).await.status,
+        200
+    );
     let again = aws.query("ec2", "AuthorizeSecurityGroupIngress", &rule).await;
     assert_eq!(text(&again.body, "Code"), "InvalidPermission.Duplicate");
-    let found = aws.query("ec2", "DescribeSecurityGroups", &format!("GroupId.1={id}")).await.body;
-    assert_eq!((text(&found, "fromPort"), text(&found, "description"), text(&found, "userId")), ("2049", "tasks", "123456789012"));
+    let found = aws
+        .query("ec2", "DescribeSecurityGroups", &format!("GroupId.1={id}"))
+        .await
+        .body;
+    assert_eq!(
+        (
+            text(&found, "fromPort"),
+            text(&found, "description"),
+            text(&found, "userId")
+        ),
+        ("2049", "tasks", "123456789012")
+    );
     assert_eq!(aws.query("ec2", "RevokeSecurityGroupIngress", &rule).await.status, 200);
     let gone = aws.query("ec2", "RevokeSecurityGroupIngress", &rule).await;
     assert_eq!(text(&gone.body, "Code"), "InvalidPermission.NotFound");
@@ -74,12 +118,31 @@ async fn a_rule_is_added_once_and_revoked_once() {
 async fn a_call_with_one_bad_rule_adds_none() {
     let aws = instant();
     let id = group(&aws, "nfs").await;
-    aws.query("ec2", "AuthorizeSecurityGroupIngress", &nfs_from(&id, TASK_GROUP)).await;
-    let both = format!("{}&IpPermissions.1.Groups.2.GroupId={MAINTENANCE_GROUP}", nfs_from(&id, TASK_GROUP));
-    assert_eq!(text(&aws.query("ec2", "AuthorizeSecurityGroupIngress", &both).await.body, "Code"), "InvalidPermission.Duplicate");
+    aws.query("ec2", "AuthorizeSecurityGroupIngress", &nfs_from(&id, TASK_GROUP))
+        .await;
+    let both = format!(
+        "{}&IpPermissions.1.Groups.2.GroupId={MAINTENANCE_GROUP}",
+        nfs_from(&id, TASK_GROUP)
+    );
+    assert_eq!(
+        text(
+            &aws.query("ec2", "AuthorizeSecurityGroupIngress", &both).await.body,
+            "Code"
+        ),
+        "InvalidPermission.Duplicate"
+    );
     let unknown = nfs_from(&id, "sg-0123456789abcdef0");
-    assert_eq!(text(&aws.query("ec2", "AuthorizeSecurityGroupIngress", &unknown).await.body, "Code"), "InvalidGroup.NotFound");
-    let found = aws.query("ec2", "DescribeSecurityGroups", &format!("GroupId.1={id}")).await.body;
+    assert_eq!(
+        text(
+            &aws.query("ec2", "AuthorizeSecurityGroupIngress", &unknown).await.body,
+            "Code"
+        ),
+        "InvalidGroup.NotFound"
+    );
+    let found = aws
+        .query("ec2", "DescribeSecurityGroups", &format!("GroupId.1={id}"))
+        .await
+        .body;
     assert!(!found.contains(MAINTENANCE_GROUP));
 }
 
@@ -87,9 +150,21 @@ async fn a_call_with_one_bad_rule_adds_none() {
 async fn the_host_bits_of_a_block_are_cleared() {
     let aws = instant();
     let id = group(&aws, "nfs").await;
-    let form = format!("GroupId={id}&IpPermissions.1.IpProtocol=TCP&IpPermissions.1.FromPort=2049&IpPermissions.1.ToPort=2049&IpPermissions.1.IpRanges.1.CidrIp=10.1.2.3/16");
-    assert_eq!(aws.query("ec2", "AuthorizeSecurityGroupIngress", &form).await.status, 200);
-    let found = aws.query("ec2", "DescribeSecurityGroupRules", &format!("Filter.1.Name=group-id&Filter.1.Value.1={id}")).await.body;
+    let form = format!(
+        "GroupId={id}&IpPermissions.1.IpProtocol=TCP&IpPermissions.1.FromPort=2049&IpPermissions.1.ToPort=2049&IpPermissions.1.IpRanges.1.CidrIp=10.1.2.3/16"
+    );
+    assert_eq!(
+        aws.query("ec2", "AuthorizeSecurityGroupIngress", &form).await.status,
+        200
+    );
+    let found = aws
+        .query(
+            "ec2",
+            "DescribeSecurityGroupRules",
+            &format!("Filter.1.Name=group-id&Filter.1.Value.1={id}"),
+        )
+        .await
+        .body;
     assert!(texts(&found, "cidrIpv4").contains(&"10.1.0.0/16"), "{found}");
     assert!(texts(&found, "ipProtocol").contains(&"tcp"));
 }
@@ -98,11 +173,24 @@ async fn the_host_bits_of_a_block_are_cleared() {
 async fn a_group_that_another_names_cannot_be_deleted() {
     let aws = instant();
     let id = group(&aws, "nfs").await;
-    aws.query("ec2", "AuthorizeSecurityGroupIngress", &nfs_from(&id, TASK_GROUP)).await;
-    let refused = aws.query("ec2", "DeleteSecurityGroup", &format!("GroupId={TASK_GROUP}")).await;
+    aws.query("ec2", "AuthorizeSecurityGroupIngress", &nfs_from(&id, TASK_GROUP))
+        .await;
+    let refused = aws
+        .query("ec2", "DeleteSecurityGroup", &format!("GroupId={TASK_GROUP}"))
+        .await;
     assert_eq!(text(&refused.body, "Code"), "DependencyViolation");
-    assert_eq!(aws.query("ec2", "DeleteSecurityGroup", &format!("GroupId={id}")).await.status, 200);
-    assert_eq!(aws.query("ec2", "DeleteSecurityGroup", &format!("GroupId={TASK_GROUP}")).await.status, 200);
+    assert_eq!(
+        aws.query("ec2", "DeleteSecurityGroup", &format!("GroupId={id}"))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        aws.query("ec2", "DeleteSecurityGroup", &format!("GroupId={TASK_GROUP}"))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -112,9 +200,20 @@ async fn subnets_tell_their_zone_and_unknown_ones_are_an_error() {
     let found = aws.query("ec2", "DescribeSubnets", &ids).await.body;
     assert_eq!(texts(&found, "availabilityZone"), ["eu-west-1a", "eu-west-1b"]);
     assert_eq!(texts(&found, "availabilityZoneId"), ["euw1-az1", "euw1-az2"]);
-    let missing = aws.query("ec2", "DescribeSubnets", "SubnetId.1=subnet-0123456789abcdef0").await;
-    assert_eq!((missing.status, text(&missing.body, "Code")), (400, "InvalidSubnetID.NotFound"));
-    let filtered = aws.query("ec2", "DescribeSubnets", "Filter.1.Name=subnet-id&Filter.1.Value.1=subnet-0").await;
+    let missing = aws
+        .query("ec2", "DescribeSubnets", "SubnetId.1=subnet-0123456789abcdef0")
+        .await;
+    assert_eq!(
+        (missing.status, text(&missing.body, "Code")),
+        (400, "InvalidSubnetID.NotFound")
+    );
+    let filtered = aws
+        .query(
+            "ec2",
+            "DescribeSubnets",
+            "Filter.1.Name=subnet-id&Filter.1.Value.1=subnet-0",
+        )
+        .await;
     assert_eq!(filtered.status, 200);
 }
 
@@ -125,13 +224,27 @@ async fn tags_are_added_and_removed_by_key_or_by_key_and_value() {
     assert_eq!(aws.query("ec2", "CreateTags", &add).await.status, 200);
     let other = format!("ResourceId.1={TASK_GROUP}&Tag.1.Key=a&Tag.1.Value=other&Tag.2.Key=b");
     aws.query("ec2", "DeleteTags", &other).await;
-    let found = aws.query("ec2", "DescribeTags", &format!("Filter.1.Name=resource-id&Filter.1.Value.1={TASK_GROUP}")).await.body;
+    let found = aws
+        .query(
+            "ec2",
+            "DescribeTags",
+            &format!("Filter.1.Name=resource-id&Filter.1.Value.1={TASK_GROUP}"),
+        )
+        .await
+        .body;
     assert_eq!(texts(&found, "key"), ["a"]);
 }
 
 #[tokio::test]
 async fn dns_attributes_of_the_vpc_can_be_asked_for() {
     let aws = instant();
-    let asked = aws.query("ec2", "DescribeVpcAttribute", &format!("VpcId={VPC}&Attribute=enableDnsHostnames")).await.body;
+    let asked = aws
+        .query(
+            "ec2",
+            "DescribeVpcAttribute",
+            &format!("VpcId={VPC}&Attribute=enableDnsHostnames"),
+        )
+        .await
+        .body;
     assert_eq!(text(&asked, "value"), "true");
 }

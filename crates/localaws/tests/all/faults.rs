@@ -30,7 +30,10 @@ fn owned(codes: [(u16, &str); 5]) -> Vec<(u16, String)> {
 #[tokio::test]
 async fn throttling_and_denial_have_the_words_of_each_service() {
     let aws = instant();
-    aws.aws.inject(Fault { matches: localaws::Match::default(), kind: FaultKind::Throttle });
+    aws.aws.inject(Fault {
+        matches: localaws::Match::default(),
+        kind: FaultKind::Throttle,
+    });
     let throttled = [
         (400, "ThrottlingException"),
         (400, "ThrottlingException"),
@@ -40,7 +43,10 @@ async fn throttling_and_denial_have_the_words_of_each_service() {
     ];
     assert_eq!(codes(&aws).await, owned(throttled));
     aws.aws.clear_faults();
-    aws.aws.inject(Fault { matches: localaws::Match::default(), kind: FaultKind::AccessDenied });
+    aws.aws.inject(Fault {
+        matches: localaws::Match::default(),
+        kind: FaultKind::AccessDenied,
+    });
     let denied = [
         (400, "AccessDeniedException"),
         (403, "AccessDeniedException"),
@@ -55,9 +61,21 @@ async fn throttling_and_denial_have_the_words_of_each_service() {
 async fn a_lost_reply_was_carried_out() {
     let aws = instant();
     aws.aws.inject(Fault::on("PutObject", FaultKind::LostReply).nth(1));
-    let put = || request("s3", "PUT", &format!("/{BUCKET}/k"), &[("if-none-match", "*")], Bytes::from_static(b"1"));
+    let put = || {
+        request(
+            "s3",
+            "PUT",
+            &format!("/{BUCKET}/k"),
+            &[("if-none-match", "*")],
+            Bytes::from_static(b"1"),
+        )
+    };
     assert_eq!(aws.aws.handle(put()).await.unwrap_err(), Lost);
-    assert_eq!(aws.aws.handle(put()).await.unwrap().status(), 412, "the first one did it");
+    assert_eq!(
+        aws.aws.handle(put()).await.unwrap().status(),
+        412,
+        "the first one did it"
+    );
     assert_eq!(aws.aws.object(BUCKET, "k").unwrap(), "1");
     let calls = aws.aws.calls();
     assert_eq!(calls.iter().map(|call| call.status).collect::<Vec<_>>(), [0, 412]);
@@ -69,7 +87,11 @@ async fn a_call_that_times_out_never_answers_and_does_nothing() {
     let aws = instant();
     aws.aws.inject(Fault::on("PutObject", FaultKind::Timeout).times(1));
     let put = || request("s3", "PUT", &format!("/{BUCKET}/k"), &[], Bytes::from_static(b"1"));
-    assert!(tokio::time::timeout(Duration::from_secs(3600), aws.aws.handle(put())).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_hours(1), aws.aws.handle(put()))
+            .await
+            .is_err()
+    );
     assert_eq!(aws.aws.object(BUCKET, "k"), None);
     assert_eq!(aws.aws.handle(put()).await.unwrap().status(), 200);
 }
@@ -77,7 +99,8 @@ async fn a_call_that_times_out_never_answers_and_does_nothing() {
 #[tokio::test(start_paused = true)]
 async fn answers_can_be_late_on_the_clock_of_the_caller() {
     let aws = instant();
-    aws.aws.inject(Fault::on("GetRole", FaultKind::Delay(Duration::from_secs(5))));
+    aws.aws
+        .inject(Fault::on("GetRole", FaultKind::Delay(Duration::from_secs(5))));
     aws.aws.set_latency(Some(Duration::from_millis(50)));
     let began = tokio::time::Instant::now();
     aws.query("iam", "GetRole", &format!("RoleName={TASK_ROLE}")).await;
@@ -88,7 +111,10 @@ async fn answers_can_be_late_on_the_clock_of_the_caller() {
 async fn what_is_not_known_is_said_so() {
     let aws = instant();
     let operation = aws.json("ssm", "SendCommand", json!({})).await;
-    assert_eq!((operation.status, operation.body["message"].as_str().unwrap()), (501, "localaws does not know SendCommand"));
+    assert_eq!(
+        (operation.status, operation.body["message"].as_str().unwrap()),
+        (501, "localaws does not know SendCommand")
+    );
     let service = aws.send("dynamodb", "POST", "/", &[], "{}").await;
     assert_eq!(service.status(), 501);
     let unsigned = aws.aws.handle(http::Request::new(Bytes::new())).await.unwrap();
@@ -103,7 +129,12 @@ async fn the_same_seed_makes_the_same_ids_however_much_is_read() {
         for _ in 0..reads {
             aws.efs("GET", "file-systems", Value::Null).await;
         }
-        made.push(aws.efs("POST", "file-systems", json!({ "CreationToken": "t" })).await.body["FileSystemId"].clone());
+        made.push(
+            aws.efs("POST", "file-systems", json!({ "CreationToken": "t" }))
+                .await
+                .body["FileSystemId"]
+                .clone(),
+        );
     }
     assert_eq!(made[0], made[1]);
 }

@@ -6,7 +6,8 @@ use http::Response;
 use localaws::world::BUCKET;
 
 async fn put(aws: &Client, key: &str, body: &str) -> Response<Bytes> {
-    aws.s3("PUT", &format!("/{BUCKET}/{key}?x-id=PutObject"), &[], body).await
+    aws.s3("PUT", &format!("/{BUCKET}/{key}?x-id=PutObject"), &[], body)
+        .await
 }
 
 async fn get(aws: &Client, key: &str) -> Response<Bytes> {
@@ -41,14 +42,23 @@ async fn conditions_are_kept_on_write_read_and_delete() {
     let aws = instant();
     let path = format!("/{BUCKET}/k");
     let absent = aws.s3("PUT", &path, &[("if-match", "\"x\"")], "1").await;
-    assert_eq!((absent.status().as_u16(), text(&body(&absent), "Code")), (404, "NoSuchKey"));
+    assert_eq!(
+        (absent.status().as_u16(), text(&body(&absent), "Code")),
+        (404, "NoSuchKey")
+    );
     let first = aws.s3("PUT", &path, &[("if-none-match", "*")], "1").await;
     let etag = header(&first, "etag").to_owned();
     let taken = aws.s3("PUT", &path, &[("if-none-match", "*")], "2").await;
-    assert_eq!((taken.status().as_u16(), text(&body(&taken), "Code")), (412, "PreconditionFailed"));
+    assert_eq!(
+        (taken.status().as_u16(), text(&body(&taken), "Code")),
+        (412, "PreconditionFailed")
+    );
     assert_eq!(aws.s3("PUT", &path, &[("if-match", &etag)], "2").await.status(), 200);
     let stale = aws.s3("PUT", &path, &[("if-match", &etag)], "3").await;
-    assert_eq!((stale.status().as_u16(), text(&body(&stale), "Condition")), (412, "If-Match"));
+    assert_eq!(
+        (stale.status().as_u16(), text(&body(&stale), "Condition")),
+        (412, "If-Match")
+    );
     let now = header(&get(&aws, "k").await, "etag").to_owned();
     let same = aws.s3("GET", &path, &[("if-none-match", &now)], "").await;
     assert_eq!((same.status().as_u16(), same.body().len()), (304, 0));
@@ -62,7 +72,10 @@ async fn a_versioned_bucket_keeps_what_was_overwritten_or_deleted() {
     let first = header(&put(&aws, "k", "1").await, "x-amz-version-id").to_owned();
     put(&aws, "k", "2").await;
     let gone = aws.s3("DELETE", &format!("/{BUCKET}/k"), &[], "").await;
-    assert_eq!((gone.status().as_u16(), header(&gone, "x-amz-delete-marker")), (204, "true"));
+    assert_eq!(
+        (gone.status().as_u16(), header(&gone, "x-amz-delete-marker")),
+        (204, "true")
+    );
     assert_eq!(text(&body(&get(&aws, "k").await), "Code"), "NoSuchKey");
     let old = aws.s3("GET", &format!("/{BUCKET}/k?versionId={first}"), &[], "").await;
     assert_eq!(body(&old), "1");
@@ -71,7 +84,8 @@ async fn a_versioned_bucket_keeps_what_was_overwritten_or_deleted() {
     assert_eq!(texts(&versions, "Version").len(), 2);
     // Taking the marker away brings the object back.
     let marker = header(&gone, "x-amz-version-id");
-    aws.s3("DELETE", &format!("/{BUCKET}/k?versionId={marker}"), &[], "").await;
+    aws.s3("DELETE", &format!("/{BUCKET}/k?versionId={marker}"), &[], "")
+        .await;
     assert_eq!(body(&get(&aws, "k").await), "2");
 }
 
@@ -85,16 +99,25 @@ async fn versions_are_listed_newest_first_page_by_page() {
     let mut seen = Vec::new();
     let mut markers = String::new();
     loop {
-        let page = body(&aws.s3("GET", &format!("/{BUCKET}?versions&max-keys=2{markers}"), &[], "").await);
+        let page = body(
+            &aws.s3("GET", &format!("/{BUCKET}?versions&max-keys=2{markers}"), &[], "")
+                .await,
+        );
         seen.extend(texts(&page, "VersionId").into_iter().map(str::to_owned));
         if text(&page, "IsTruncated") == "false" {
             break;
         }
-        markers = format!("&key-marker={}&version-id-marker={}", text(&page, "NextKeyMarker"), text(&page, "NextVersionIdMarker"));
+        markers = format!(
+            "&key-marker={}&version-id-marker={}",
+            text(&page, "NextKeyMarker"),
+            text(&page, "NextVersionIdMarker")
+        );
     }
     let mut bodies = Vec::new();
     for (key, id) in ["k", "k", "k", "l"].iter().zip(&seen) {
-        bodies.push(body(&aws.s3("GET", &format!("/{BUCKET}/{key}?versionId={id}"), &[], "").await));
+        bodies.push(body(
+            &aws.s3("GET", &format!("/{BUCKET}/{key}?versionId={id}"), &[], "").await,
+        ));
     }
     assert_eq!(bodies, ["3", "2", "1", "4"]);
 }
@@ -102,18 +125,55 @@ async fn versions_are_listed_newest_first_page_by_page() {
 #[tokio::test]
 async fn listings_have_prefixes_delimiters_and_pages() {
     let aws = instant();
-    for key in ["docs-status/a.json", "docs/a.yaml", "docs/b.yaml", "docs/sub/c.yaml", "docs/sub/d.yaml"] {
+    for key in [
+        "docs-status/a.json",
+        "docs/a.yaml",
+        "docs/b.yaml",
+        "docs/sub/c.yaml",
+        "docs/sub/d.yaml",
+    ] {
         put(&aws, key, "x").await;
     }
-    let all = body(&aws.s3("GET", &format!("/{BUCKET}?list-type=2&prefix=docs/"), &[], "").await);
-    assert_eq!(texts(&all, "Key"), ["docs/a.yaml", "docs/b.yaml", "docs/sub/c.yaml", "docs/sub/d.yaml"]);
-    let folded = body(&aws.s3("GET", &format!("/{BUCKET}?list-type=2&prefix=docs/&delimiter=/"), &[], "").await);
-    assert_eq!((texts(&folded, "Key").len(), texts(&folded, "CommonPrefixes")), (2, vec!["<Prefix>docs/sub/</Prefix>"]));
-    let first = body(&aws.s3("GET", &format!("/{BUCKET}?list-type=2&max-keys=3"), &[], "").await);
+    let all = body(
+        &aws.s3("GET", &format!("/{BUCKET}?list-type=2&prefix=docs/"), &[], "")
+            .await,
+    );
+    assert_eq!(
+        texts(&all, "Key"),
+        ["docs/a.yaml", "docs/b.yaml", "docs/sub/c.yaml", "docs/sub/d.yaml"]
+    );
+    let folded = body(
+        &aws.s3(
+            "GET",
+            &format!("/{BUCKET}?list-type=2&prefix=docs/&delimiter=/"),
+            &[],
+            "",
+        )
+        .await,
+    );
+    assert_eq!(
+        (texts(&folded, "Key").len(), texts(&folded, "CommonPrefixes")),
+        (2, vec!["<Prefix>docs/sub/</Prefix>"])
+    );
+    let first = body(
+        &aws.s3("GET", &format!("/{BUCKET}?list-type=2&max-keys=3"), &[], "")
+            .await,
+    );
     assert_eq!(text(&first, "IsTruncated"), "true");
     let token = text(&first, "NextContinuationToken");
-    let second = body(&aws.s3("GET", &format!("/{BUCKET}?list-type=2&max-keys=3&continuation-token={token}"), &[], "").await);
-    assert_eq!((texts(&second, "Key"), text(&second, "IsTruncated")), (vec!["docs/sub/c.yaml", "docs/sub/d.yaml"], "false"));
+    let second = body(
+        &aws.s3(
+            "GET",
+            &format!("/{BUCKET}?list-type=2&max-keys=3&continuation-token={token}"),
+            &[],
+            "",
+        )
+        .await,
+    );
+    assert_eq!(
+        (texts(&second, "Key"), text(&second, "IsTruncated")),
+        (vec!["docs/sub/c.yaml", "docs/sub/d.yaml"], "false")
+    );
 }
 
 #[tokio::test]
@@ -122,7 +182,10 @@ async fn keys_can_be_listed_percent_encoded() {
     put(&aws, "a%20b%26c", "x").await;
     let plain = body(&aws.s3("GET", &format!("/{BUCKET}?list-type=2"), &[], "").await);
     assert_eq!(text(&plain, "Key"), "a b&amp;c");
-    let encoded = body(&aws.s3("GET", &format!("/{BUCKET}?list-type=2&encoding-type=url"), &[], "").await);
+    let encoded = body(
+        &aws.s3("GET", &format!("/{BUCKET}?list-type=2&encoding-type=url"), &[], "")
+            .await,
+    );
     assert_eq!(text(&encoded, "Key"), "a%20b%26c");
 }
 
@@ -131,7 +194,10 @@ async fn missing_things_have_their_own_codes() {
     let aws = instant();
     assert_eq!(text(&body(&get(&aws, "none").await), "Code"), "NoSuchKey");
     let bucket = aws.s3("GET", "/nowhere?list-type=2", &[], "").await;
-    assert_eq!((bucket.status().as_u16(), text(&body(&bucket), "Code")), (404, "NoSuchBucket"));
+    assert_eq!(
+        (bucket.status().as_u16(), text(&body(&bucket), "Code")),
+        (404, "NoSuchBucket")
+    );
     let head = aws.s3("HEAD", "/nowhere", &[], "").await;
     assert_eq!((head.status().as_u16(), head.body().len()), (404, 0));
     let strange = aws.s3("GET", &format!("/{BUCKET}?acl"), &[], "").await;
@@ -142,12 +208,21 @@ async fn missing_things_have_their_own_codes() {
 async fn a_bucket_is_made_once_and_keeps_versions_when_asked() {
     let aws = instant();
     assert_eq!(aws.s3("PUT", "/mine", &[], "").await.status(), 200);
-    assert_eq!(text(&body(&aws.s3("PUT", "/mine", &[], "").await), "Code"), "BucketAlreadyOwnedByYou");
+    assert_eq!(
+        text(&body(&aws.s3("PUT", "/mine", &[], "").await), "Code"),
+        "BucketAlreadyOwnedByYou"
+    );
     let unversioned = aws.s3("PUT", "/mine/k", &[], "1").await;
     assert_eq!(header(&unversioned, "x-amz-version-id"), "");
     let configuration = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
-    assert_eq!(aws.s3("PUT", "/mine?versioning", &[], configuration).await.status(), 200);
-    assert_eq!(text(&body(&aws.s3("GET", "/mine?versioning", &[], "").await), "Status"), "Enabled");
+    assert_eq!(
+        aws.s3("PUT", "/mine?versioning", &[], configuration).await.status(),
+        200
+    );
+    assert_eq!(
+        text(&body(&aws.s3("GET", "/mine?versioning", &[], "").await), "Status"),
+        "Enabled"
+    );
     let from_before = aws.s3("GET", "/mine/k?versionId=null", &[], "").await;
     assert_eq!(body(&from_before), "1");
     let location = body(&aws.s3("GET", "/mine?location", &[], "").await);
@@ -162,7 +237,14 @@ async fn a_bucket_may_stand_in_the_host() {
         let found = aws.s3("GET", "/k", &[("host", host)], "").await;
         assert_eq!(body(&found), "1", "{host}");
     }
-    let path_style = aws.s3("GET", &format!("/{BUCKET}/k"), &[("host", "s3.eu-west-1.amazonaws.com")], "").await;
+    let path_style = aws
+        .s3(
+            "GET",
+            &format!("/{BUCKET}/k"),
+            &[("host", "s3.eu-west-1.amazonaws.com")],
+            "",
+        )
+        .await;
     assert_eq!(body(&path_style), "1");
 }
 
@@ -175,7 +257,10 @@ async fn chunked_uploads_are_put_together() {
         ("x-amz-decoded-content-length", "5"),
     ];
     let chunks = "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n";
-    assert_eq!(aws.s3("PUT", &format!("/{BUCKET}/k"), &headers, chunks).await.status(), 200);
+    assert_eq!(
+        aws.s3("PUT", &format!("/{BUCKET}/k"), &headers, chunks).await.status(),
+        200
+    );
     assert_eq!(body(&get(&aws, "k").await), "hello");
 }
 
@@ -184,10 +269,21 @@ async fn several_objects_are_deleted_at_once_and_a_part_can_be_read() {
     let aws = instant();
     put(&aws, "a", "hello").await;
     put(&aws, "b", "x").await;
-    let part = aws.s3("GET", &format!("/{BUCKET}/a"), &[("range", "bytes=1-3")], "").await;
-    assert_eq!((part.status().as_u16(), body(&part), header(&part, "content-range")), (206, "ell".to_owned(), "bytes 1-3/5"));
+    let part = aws
+        .s3("GET", &format!("/{BUCKET}/a"), &[("range", "bytes=1-3")], "")
+        .await;
+    assert_eq!(
+        (part.status().as_u16(), body(&part), header(&part, "content-range")),
+        (206, "ell".to_owned(), "bytes 1-3/5")
+    );
     let delete = "<Delete><Object><Key>a</Key></Object><Object><Key>b</Key></Object></Delete>";
     let gone = body(&aws.s3("POST", &format!("/{BUCKET}?delete"), &[], delete).await);
     assert_eq!(texts(&gone, "Key"), ["a", "b"]);
-    assert_eq!(text(&body(&aws.s3("GET", &format!("/{BUCKET}?list-type=2"), &[], "").await), "KeyCount"), "0");
+    assert_eq!(
+        text(
+            &body(&aws.s3("GET", &format!("/{BUCKET}?list-type=2"), &[], "").await),
+            "KeyCount"
+        ),
+        "0"
+    );
 }

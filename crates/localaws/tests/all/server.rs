@@ -29,7 +29,10 @@ async fn it_answers_over_tcp_without_a_date_and_loses_replies_by_closing() {
         let _ = ended.await;
     }));
     let answer = exchange(address).await;
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"),
+        "{answer}"
+    );
     assert!(!answer.to_ascii_lowercase().contains("\r\ndate:"), "{answer}");
     aws.aws.inject(Fault::on("GetObject", FaultKind::LostReply));
     assert_eq!(exchange(address).await, "");
