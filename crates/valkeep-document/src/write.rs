@@ -99,7 +99,7 @@ mod tests {
             "'no':\n  'n': 'N'",
             "offset: 1",
             "- 'on': 'off'",
-            "    u: 'on'",
+            "\n  u: 'on'",
         ] {
             assert!(text.contains(expected), "{expected} in\n{text}");
         }
