@@ -29,6 +29,7 @@ mod wire;
 pub mod world;
 
 pub use config::{Config, Delays, Knobs};
+pub use ecs::TaskFate;
 pub use error::ApiError;
 pub use fault::{Call, Fault, FaultKind, Match};
 pub use server::serve;

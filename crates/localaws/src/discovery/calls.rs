@@ -91,7 +91,6 @@ fn create_namespace(state: &mut State, input: &Value) -> Result<Value, ApiError>
         id: id.clone(),
         arn: state.arn("servicediscovery", &format!("namespace/{id}")),
         name: name.to_owned(),
-        vpc: vpc.to_owned(),
         request: request.to_owned(),
         created_at: state.now,
         ready_at: state.in_seconds(wait),

@@ -25,7 +25,6 @@ pub(crate) struct Namespace {
     pub(crate) id: String,
     pub(crate) arn: String,
     pub(crate) name: String,
-    pub(crate) vpc: String,
     pub(crate) request: String,
     pub(crate) created_at: Timestamp,
     /// From then on there is something to be found.
