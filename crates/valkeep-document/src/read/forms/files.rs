@@ -88,10 +88,10 @@ pub(in crate::read) fn rdb_filename(text: &str) -> Result<(), Wrong> {
     } else if text.len() > 200 {
         // 255 is the file system's limit; a dump that is set aside gets a longer name.
         format!("has {} characters, at most 200 are taken", text.len())
+    } else if text.trim_start_matches('.').starts_with("valkeep") {
+        "names that begin with `valkeep` are valkeep's own, like its lock file".to_owned()
     } else if text.starts_with('.') || text.starts_with('-') {
         "begins with a dot or a hyphen".to_owned()
-    } else if text.starts_with("valkeep") {
-        "names that begin with `valkeep` are valkeep's own, like its lock file".to_owned()
     } else if text.starts_with("temp-") {
         "names that begin with `temp-` are what Valkey calls a snapshot that is not finished".to_owned()
     } else if text == "appendonlydir" || text == "nodes.conf" {
