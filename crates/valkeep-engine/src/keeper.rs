@@ -184,8 +184,8 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             return Verdict::Retry { within: delay };
         }
         if !pass.plan.steps.is_empty() {
-            // Cut short, by the stop or by the bound on rounds.
-            delay = delay.min(DELAY_MIN);
+            // Cut short by the stop, or AWS does not show yet what was just done.
+            delay = delay.min(self.settings.wait);
         }
         Verdict::After(delay)
     }

@@ -16,9 +16,9 @@ use valkeep_core::{
 };
 use valkeep_plan::{critic, describe_step, fold, plan};
 
-/// The longest chain of dependent steps is nine (file system, mount target or access point, policy, definition,
-/// service, start, tags); twelve leaves room and still ends.
-const ROUNDS_MAX: usize = 12;
+/// Rounds of acting and looking again. The longest chain of dependent steps is nine (file system, mount target or access
+/// point, policy, definition, service, start, tags), with a look after at most five of them; twenty leaves room and ends.
+const ROUNDS_MAX: usize = 20;
 /// Steps at the same time within one round: one mount target per zone and a few others.
 const ACTS: usize = 8;
 /// For one question to Valkey, should a probe not keep its own bound.
@@ -49,8 +49,7 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
     stop: &CancellationToken,
     desired: &Desired,
 ) -> Pass {
-    let mut observed = world.observe(desired).await;
-    observed.valkey = ask(probe, desired, &observed).await;
+    let observed = look(world, probe, desired).await;
     let mut found = Pass {
         plan: plan(desired, &observed, clock.now()),
         observed,
@@ -67,29 +66,45 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
         .cloned()
         .collect();
     // Tried in this pass already, well or badly. A failed step waits for the next pass; one that is planned again
-    // although it was done would be a loop.
+    // although it was done is a stale answer of AWS's, or would be a loop.
     let mut tried: HashSet<String> = HashSet::new();
+    let mut unseen = 0;
     for round in 1..=ROUNDS_MAX {
         if let Err(objections) = critic(desired, &found.observed, &found.plan) {
             let words: Vec<String> = objections.iter().map(ToString::to_string).collect();
             refuse(desired, &mut found, &words);
             break;
         }
-        let steps: Vec<Step> = found
-            .plan
+        if stop.is_cancelled() {
+            break;
+        }
+        let plan_now = &found.plan;
+        let steps: Vec<Step> = plan_now
             .steps
             .iter()
             .filter(|step| tried.insert(attempt(step)))
             .cloned()
             .collect();
-        if steps.is_empty() || stop.is_cancelled() {
+        if !steps.is_empty() {
+            debug!(document = desired.document, round, steps = steps.len(), "acting");
+            act(world, desired, steps, &mut found).await;
+        } else if found.done.len() > unseen && plan_now.holds.iter().any(|hold| hold.kind == HoldKind::Waiting) {
+            // Something waits, perhaps only for what was just made; what is usable at once is gone on with at once.
+            unseen = found.done.len();
+            found.observed = look(world, probe, desired).await;
+        } else {
             break;
         }
-        debug!(document = desired.document, round, steps = steps.len(), "acting");
-        act(world, desired, steps, &mut found).await;
         found.plan = plan(desired, &found.observed, clock.now());
     }
     found
+}
+
+/// At AWS, and at the server that serves.
+async fn look<W: World, P: Probe>(world: &W, probe: &P, desired: &Desired) -> Observed {
+    let mut observed = world.observe(desired).await;
+    observed.valkey = ask(probe, desired, &observed).await;
+    observed
 }
 
 /// All steps of one round. They are independent of each other, so one that fails stops no other.

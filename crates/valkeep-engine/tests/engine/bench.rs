@@ -23,6 +23,7 @@ pub(crate) struct World {
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) stores: Vec<Arc<MemoryStore>>,
     pub(crate) settings: Settings,
+    pub(crate) dns_grace_s: u32,
 }
 
 /// An engine at work.
@@ -43,6 +44,7 @@ impl World {
             cloud: Arc::new(Cloud::new(Arc::new(TestClock::start()))),
             stores: urls.iter().map(|url| Arc::new(MemoryStore::new(url))).collect(),
             settings: Settings::default(),
+            dns_grace_s: 30,
         }
     }
 
@@ -66,7 +68,7 @@ impl World {
                 account: "123456789012".to_owned(),
                 region: "eu-west-1".to_owned(),
                 installation: "default".to_owned(),
-                dns_grace_s: 30,
+                dns_grace_s: self.dns_grace_s,
             },
         )
     }

@@ -18,9 +18,6 @@ use valkeep_core::{
     Desired, Done, Doubt, DoubtKind, Fact, Failure, FailureKind, Observed, Resource, Step, Timestamp, ValkeyInfo,
 };
 
-/// How long what is made takes.
-const MAKING: Duration = Duration::from_secs(3);
-
 /// The time of the test: starts at a fixed moment and runs with tokio's paused clock.
 pub(crate) struct TestClock(Instant);
 
@@ -61,6 +58,8 @@ pub(crate) struct CloudState {
     pub(crate) faults: HashMap<(String, String), VecDeque<Fault>>,
     /// A fault of every look at this service.
     pub(crate) look_faults: HashMap<String, Fault>,
+    /// How long what is made takes.
+    pub(crate) making: Duration,
     /// For every call.
     pub(crate) call_time: Duration,
     /// What answers where.
@@ -96,7 +95,10 @@ impl Cloud {
     pub(crate) fn new(clock: Arc<TestClock>) -> Self {
         Self {
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(CloudState {
+                making: Duration::from_secs(3),
+                ..CloudState::default()
+            }),
         }
     }
 
@@ -284,14 +286,14 @@ impl Cloud {
         let now = self.clock.now();
         let mut state = self.state();
         state.ids += 1;
-        let id = state.ids;
+        let (id, making) = (state.ids, state.making);
         let applied = (desired.identity.service.clone(), step.action().to_owned());
         state.applied.push(applied);
         let place = state
             .services
             .get_mut(&desired.identity.service)
             .expect("it is looked at before it is changed");
-        place.apply(step, id, now)
+        place.apply(step, id, now, Instant::now() + making)
     }
 }
 
@@ -395,9 +397,8 @@ impl Place {
         }
     }
 
-    fn apply(&mut self, step: &Step, id: u32, now: Timestamp) -> Done {
+    fn apply(&mut self, step: &Step, id: u32, now: Timestamp, ready: Instant) -> Done {
         let observed = &mut self.observed;
-        let ready = Instant::now() + MAKING;
         match step {
             Step::CreateSecurityGroup { tags, .. } => {
                 let id = SecurityGroupId::parse(&format!("sg-{id:017x}")).expect("good");

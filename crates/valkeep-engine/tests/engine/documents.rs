@@ -1,6 +1,7 @@
 //! Documents that come, change, break and go.
 
 use crate::bench::{MINUTE, SECOND, World, all, check, document, document_with, pass};
+use std::time::Duration;
 use valkeep_core::ConditionStatus::{False, True, Unknown};
 use valkeep_core::ConditionType::{DocumentValid, Ready, Reconciling, Stalled};
 use valkeep_engine::Standing;
@@ -40,6 +41,26 @@ async fn a_document_arrives_and_becomes_ready() {
     );
     let begins: Vec<_> = status.history.iter().map(|event| event.event.as_str()).collect();
     assert_eq!(begins.last(), Some(&"Ready"), "{:#?}", status.history);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_takes_time_nothing_is_waited_for() {
+    let mut world = World::new();
+    world.dns_grace_s = 0;
+    world.cloud.state().making = Duration::ZERO;
+    world.cloud.state().call_time = Duration::from_millis(50);
+    world.store().write("cache.yaml", &document("cache", "cache"));
+    let running = world.start();
+    // The longest chain here: a look, file system, a look, access point, a look, policy or definition, service, start, a
+    // look: nine times 50 ms.
+    pass(Duration::from_millis(700)).await;
+    assert_eq!(
+        running.document("cache").standing,
+        Standing::Ready,
+        "{:?}",
+        world.cloud.state().applied
+    );
+    assert_eq!(running.queue.borrow().succeeded, 1, "in one pass");
 }
 
 #[tokio::test(start_paused = true)]
