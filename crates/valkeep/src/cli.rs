@@ -216,7 +216,8 @@ pub(crate) struct StatusArgs {
 Only a status of the document's current version counts (or of --revision, or of a later one): a Ready from before the \
 last change is not taken for an answer. Phases are told on stderr as they change.
 
-Waiting for Ready ends early, with 3, when that version is stalled: it would need a person. --through-stalls waits on.
+Waiting for Ready ends early, with 3, when that version has been stalled for 15 s: it would need a person. \
+--through-stalls waits on.
 
 Exit codes: 0 as wanted, 3 not in time or stalled, 1 error.")]
 pub(crate) struct WaitArgs {

@@ -8,9 +8,13 @@ use crate::stores;
 use crate::values::Want;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use valkeep_core::ConditionType;
+use valkeep_core::{ConditionStatus, ConditionType, Timestamp};
 use valkeep_document::status::Status;
 use valkeep_store::{DocumentStore, StoreError};
+
+/// How long a document is stalled before a wait for Ready gives up. Some stalls are AWS's own eventual consistency, like
+/// a role that was made a moment ago, and are gone with the next pass.
+const STALL_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is waited for.
 pub(crate) struct Waiting<'a> {
@@ -92,6 +96,7 @@ pub(crate) async fn until(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> R
     let deadline = started + waiting.timeout;
     let mut out = Out::stdout();
     let mut said = String::new();
+    let mut stalled_since = None;
     loop {
         let looked = match timeout_at(deadline, look(store, waiting)).await {
             Ok(looked) => looked,
@@ -102,11 +107,18 @@ pub(crate) async fn until(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> R
                 out.line(&format!("{}: {}", waiting.name, list(waiting.wants)))?;
                 return Ok(Exit::Ok);
             }
-            Ok(Look::Stalled(why)) => {
-                talk(&format!("{}: stalled: {}", waiting.name, printable(why)));
-                return Ok(Exit::NotReady);
+            Ok(Look::Stalled { why, long }) => {
+                let since = *stalled_since.get_or_insert_with(Instant::now);
+                if *long || since.elapsed() >= STALL_PATIENCE {
+                    talk(&format!("{}: stalled: {}", waiting.name, printable(why)));
+                    return Ok(Exit::NotReady);
+                }
+                format!("stalled: {why}")
             }
-            Ok(Look::Phase(phase)) => phase.clone(),
+            Ok(Look::Phase(phase)) => {
+                stalled_since = None;
+                phase.clone()
+            }
             Err(Trouble::Passing(why)) => format!("cannot look: {why}"),
             Err(Trouble::Lasting(_)) => String::new(),
         };
@@ -138,7 +150,11 @@ pub(crate) async fn until(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> R
 
 enum Look {
     AsWanted,
-    Stalled(String),
+    Stalled {
+        why: String,
+        /// By the status's own times.
+        long: bool,
+    },
     Phase(String),
 }
 
@@ -175,11 +191,19 @@ async fn look(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> Result<Look, 
         return Ok(Look::AsWanted);
     }
     let for_ready = waiting.wants.contains(&Want::READY);
-    if for_ready && !waiting.through_stalls && status.is(ConditionType::Stalled) {
-        let why = status
-            .condition(ConditionType::Stalled)
-            .map(|condition| condition.message.clone());
-        return Ok(Look::Stalled(why.filter(|why| !why.is_empty()).unwrap_or(status.phase)));
+    if for_ready
+        && !waiting.through_stalls
+        && let Some(stalled) = status.condition(ConditionType::Stalled)
+        && stalled.status == ConditionStatus::True
+    {
+        let lasts = Timestamp::now().duration_since(stalled.last_transition_time);
+        let long = Duration::try_from(lasts).is_ok_and(|lasts| lasts >= STALL_PATIENCE);
+        let why = if stalled.message.is_empty() {
+            status.phase.clone()
+        } else {
+            stalled.message.clone()
+        };
+        return Ok(Look::Stalled { why, long });
     }
     Ok(Look::Phase(status.phase))
 }
