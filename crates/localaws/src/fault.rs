@@ -2,7 +2,11 @@
 
 use crate::wire::Service;
 use jiff::Timestamp;
+use std::collections::VecDeque;
 use std::time::Duration;
+
+/// Some 30 MB; a thousand documents looked at ten times make 140,000 calls.
+const CALLS_KEPT_MAX: usize = 200_000;
 
 /// Something that goes wrong on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +115,7 @@ pub struct Call {
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     faults: Vec<Armed>,
-    calls: Vec<Call>,
+    calls: VecDeque<Call>,
     /// Calls dropped from the front of the log; positions count from the first call ever.
     forgotten: usize,
     pub(crate) latency: Option<Duration>,
@@ -134,7 +138,7 @@ impl Control {
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.calls.clone()
+        self.calls.iter().cloned().collect()
     }
 
     pub(crate) fn clear_calls(&mut self) {
@@ -144,7 +148,11 @@ impl Control {
 
     /// Notes a call and gives its position for [`Control::answered`].
     pub(crate) fn arrived(&mut self, call: Call) -> usize {
-        self.calls.push(call);
+        if self.calls.len() == CALLS_KEPT_MAX {
+            self.calls.pop_front();
+            self.forgotten += 1;
+        }
+        self.calls.push_back(call);
         self.forgotten + self.calls.len() - 1
     }
 

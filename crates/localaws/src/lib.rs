@@ -204,7 +204,7 @@ impl LocalAws {
         self.control().latency = latency;
     }
 
-    /// The calls made, oldest first.
+    /// The calls made, oldest first: the last 200,000.
     pub fn calls(&self) -> Vec<Call> {
         self.control().calls()
     }
