@@ -362,6 +362,7 @@ fn scaled(text: &str, unit: &str) -> Option<u32> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
 
     /// What AWS answers when `definition` was registered: defaults filled in, lists reordered.
     fn registered(definition: &TaskDefinition) -> SdkDefinition {
@@ -488,6 +489,10 @@ mod tests {
         }
     }
 
+    fn first(found: &mut SdkDefinition) -> &mut ContainerDefinition {
+        &mut found.container_definitions.as_mut().expect("has containers")[0]
+    }
+
     #[test]
     fn what_valkeep_never_renders_is_not_in_our_form() {
         let mut runner = proptest::test_runner::TestRunner::deterministic();
@@ -498,9 +503,6 @@ mod tests {
             edit(&mut changed);
             parse(&changed)
         };
-        fn first(found: &mut SdkDefinition) -> &mut ContainerDefinition {
-            &mut found.container_definitions.as_mut().expect("has containers")[0]
-        }
         assert_eq!(change(&|_| ()), Some(definition.clone()));
         assert_eq!(
             change(&|found| {
