@@ -142,11 +142,14 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         };
         let assessment = assess(&good.desired, &pass.observed, &pass.plan, &pass.failures, &context);
         let info = pass.observed.valkey.present();
-        let load_seconds = info.and_then(|info| memory.servers.load_seconds(info));
+        let server = report::Server {
+            load_seconds: info.and_then(|info| memory.servers.load_seconds(info)),
+            compared: context.previous.is_some(),
+        };
         let status = memory
             .file
             .write(&*self.stores[key.store], view.status_name.as_deref(), |before| {
-                report::converging(before, view, good, pass, &assessment, load_seconds, now)
+                report::converging(before, view, good, pass, &assessment, server, now)
             })
             .await;
         self.publish(key, view, Arc::clone(&status), memory);

@@ -5,6 +5,7 @@
 //! nothing that `valkeep_plan` decides, and keeps no state: it may be killed at any moment.
 
 mod engine;
+mod figures;
 mod keeper;
 mod memory;
 mod pass;

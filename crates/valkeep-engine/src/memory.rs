@@ -117,3 +117,72 @@ impl Servers {
         loaded.map(|(_, seconds)| *seconds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).expect("in range")
+    }
+
+    fn info(run_id: &str, uptime_s: u64, keys: u64, loading: bool) -> ValkeyInfo {
+        ValkeyInfo {
+            server: "valkey".to_owned(),
+            version: "8.0.1".to_owned(),
+            run_id: run_id.to_owned(),
+            uptime_s,
+            role: "master".to_owned(),
+            loading,
+            loading_percent: None,
+            keys,
+            used_memory: 0,
+            maxmemory: 0,
+            changes_since_save: 0,
+            last_save: at(0),
+            saves_started: 0,
+            last_save_ok: true,
+            saving: false,
+            last_save_duration_s: None,
+            keys_loaded: 0,
+            keys_expired_at_load: 0,
+        }
+    }
+
+    #[test]
+    fn the_server_before_is_remembered_with_its_last_keys() {
+        let mut servers = Servers::default();
+        servers.saw(&info("one", 10, 5, false), None, at(0));
+        servers.saw(&info("one", 40, 7, false), None, at(30));
+        assert_eq!(servers.previous(), None);
+        servers.saw(&info("two", 1, 0, true), None, at(60));
+        servers.saw(&info("two", 5, 3, true), None, at(64));
+        servers.saw(&info("two", 9, 7, false), None, at(68));
+        let previous = servers.previous().expect("there was one");
+        assert_eq!((previous.run_id.as_str(), previous.keys), ("one", 7));
+        assert_eq!(servers.load_seconds(&info("two", 9, 7, false)), Some(9));
+        assert_eq!(servers.load_seconds(&info("one", 9, 7, false)), None);
+    }
+
+    #[test]
+    fn a_server_that_was_never_seen_loading_has_no_load_time() {
+        let mut servers = Servers::default();
+        servers.saw(&info("one", 10, 5, false), None, at(0));
+        assert_eq!(servers.load_seconds(&info("one", 10, 5, false)), None);
+    }
+
+    #[test]
+    fn the_first_answer_is_compared_with_the_status_only_if_it_was_another_process() {
+        let written = ValkeyStatus {
+            keys: 9,
+            started_at: Some(at(0)),
+            ..ValkeyStatus::default()
+        };
+        let mut same = Servers::default();
+        same.saw(&info("one", 100, 5, false), Some(&written), at(101));
+        assert_eq!(same.previous(), None);
+        let mut other = Servers::default();
+        other.saw(&info("one", 10, 5, false), Some(&written), at(101));
+        assert_eq!(other.previous().map(|previous| previous.keys), Some(9));
+    }
+}

@@ -226,3 +226,42 @@ pub(crate) fn words(step: &Step) -> String {
     let text = describe_step(step);
     format!("{} {} {}", text.verb, text.resource, text.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use valkeep_core::ids::{FileSystemId, MountTargetId};
+    use valkeep_core::{Tags, Timestamp};
+
+    #[test]
+    fn a_step_with_another_time_is_the_same_attempt_and_one_on_another_resource_is_not() {
+        let id = FileSystemId::parse("fs-0123456789abcdef0").expect("good");
+        let throughput = |changed_at| Step::UpdateThroughput {
+            id: id.clone(),
+            from: valkeep_core::desired::Throughput::Bursting,
+            to: valkeep_core::desired::Throughput::Elastic,
+            changed_at,
+        };
+        assert_eq!(
+            attempt(&throughput(None)),
+            attempt(&throughput(Some(Timestamp::UNIX_EPOCH)))
+        );
+        let groups = |id: &str| Step::SetMountTargetGroups {
+            id: MountTargetId::parse(id).expect("good"),
+            from: Vec::new(),
+            to: Vec::new(),
+        };
+        assert_ne!(
+            attempt(&groups("fsmt-0123456789abcdef0")),
+            attempt(&groups("fsmt-0123456789abcdef1"))
+        );
+        let tag = |value: &str| Step::Tag {
+            resource: Resource::AccessPoint,
+            id: "fsap-1".to_owned(),
+            set: Tags::from([("key".to_owned(), value.to_owned())]),
+            remove: Vec::new(),
+        };
+        assert_eq!(attempt(&tag("one")), attempt(&tag("two")));
+        assert!(!is_repair(&tag("one")) && is_repair(&throughput(None)));
+    }
+}

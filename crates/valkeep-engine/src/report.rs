@@ -3,21 +3,24 @@
 //! Conditions of a pass are decided by `valkeep_plan::assess`; here they are put together with ids, figures, holds and
 //! history, and with what only the engine knows: that the document is not valid, or in another one's way.
 
-use crate::memory::START_SLACK_S;
+use crate::figures::{resources, stale_dump, valkey};
 use crate::pass::{Pass, address};
 use crate::table::{Good, Validity, View, Work};
-use valkeep_core::identity::TAG_SNAPSHOTS_ENDED;
-use valkeep_core::observed::MountTarget;
-use valkeep_core::{
-    Condition, ConditionStatus, ConditionType, Desired, Fact, Hold, HoldReason, Observed, Timestamp, ValkeyInfo,
-};
-use valkeep_document::status::{
-    HoldStatus, MountTargetStatus, Resources, StaleDumpStatus, Status, ValkeyStatus, whole_seconds,
-};
-use valkeep_plan::Assessment;
+use valkeep_core::{Condition, ConditionStatus, ConditionType, Hold, HoldReason, Timestamp};
+use valkeep_document::status::{HoldStatus, Status, whole_seconds};
+use valkeep_plan::{Assessment, hold_for};
 
 /// Findings told in one condition's message; all of them stand in the status itself.
 const FINDINGS_TOLD: usize = 3;
+
+/// What the loop remembers of the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Server {
+    /// How long it took to load, where that was seen.
+    pub(crate) load_seconds: Option<u64>,
+    /// The one before it is known.
+    pub(crate) compared: bool,
+}
 
 /// The status of a document of which a version is in force.
 pub(crate) fn converging(
@@ -26,7 +29,7 @@ pub(crate) fn converging(
     good: &Good,
     pass: &Pass,
     assessment: &Assessment,
-    load_seconds: Option<u64>,
+    server: Server,
     now: Timestamp,
 ) -> Status {
     let mut status = begin(before, view, now);
@@ -36,10 +39,19 @@ pub(crate) fn converging(
     status.address = address(desired, observed).map(|address| address.to_string());
     let known = before.map(|before| before.resources.clone()).unwrap_or_default();
     status.resources = resources(desired, observed, known);
-    status.valkey = valkey(before, observed, load_seconds, now);
+    status.valkey = valkey(before, observed, server.load_seconds, now);
     status.stale_dump = stale_dump(observed, now);
-    status.holds = pass.plan.holds.iter().map(hold).collect();
+    let failed = pass.failures.iter().map(|failure| hold_for(failure, now));
+    status.holds = pass.plan.holds.iter().cloned().chain(failed).map(hold).collect();
+    let keeps_start = !server.compared && is_same_process(before, &status);
     for condition in &assessment.conditions {
+        let was_told = status
+            .condition(condition.type_)
+            .is_some_and(|old| old.status != ConditionStatus::Unknown);
+        if condition.type_ == ConditionType::WarmStart && keeps_start && was_told {
+            // Compared when it started; whoever restarted since then knows less.
+            continue;
+        }
         status.set_condition(Condition {
             observed_generation: view.entry.generation,
             ..condition.clone()
@@ -329,127 +341,16 @@ fn told(findings: &valkeep_document::Findings) -> String {
     format!("{}{more}", first.join("; "))
 }
 
-fn hold(hold: &Hold) -> HoldStatus {
+fn is_same_process(before: Option<&Status>, status: &Status) -> bool {
+    let started = |status: &Status| status.valkey.as_ref().and_then(|valkey| valkey.started_at);
+    before.and_then(started).is_some_and(|was| started(status) == Some(was))
+}
+
+fn hold(hold: Hold) -> HoldStatus {
     HoldStatus {
         reason: hold.reason.to_string(),
-        message: hold.message.clone(),
-        hint: hold.hint.clone(),
+        message: hold.message,
+        hint: hold.hint,
         until: hold.until.map(whole_seconds),
     }
-}
-
-/// What cannot be seen now keeps the id that it was last known by, for that is when a reader needs it; what is proved to
-/// be absent has none.
-fn resources(desired: &Desired, observed: &Observed, known: Resources) -> Resources {
-    // Nothing belongs to a file system that is not there, and nobody looks for it.
-    let storage = if observed.file_system.is_absent() {
-        Resources::default()
-    } else {
-        known.clone()
-    };
-    let file_system = &observed.file_system;
-    let access_point = &observed.access_point;
-    Resources {
-        security_group_id: id(&observed.security_group, known.security_group_id, |group| {
-            group.id.to_string()
-        }),
-        file_system_id: id(file_system, storage.file_system_id, |found| found.id.to_string()),
-        file_system_arn: id(file_system, storage.file_system_arn, |found| found.arn.clone()),
-        mount_targets: match &observed.mount_targets {
-            Fact::Present(targets) => mount_targets(observed, targets),
-            Fact::Absent => Vec::new(),
-            Fact::Unknown(_) => storage.mount_targets,
-        },
-        access_point_id: id(access_point, storage.access_point_id, |found| found.id.to_string()),
-        access_point_arn: id(access_point, storage.access_point_arn, |found| found.arn.clone()),
-        role_policy_name: id(&observed.role_policy, known.role_policy_name, |_| {
-            desired.names.role_policy.clone()
-        }),
-        log_group: id(&observed.log_group, known.log_group, |group| group.name.clone()),
-        task_definition_arn: id(&observed.service, known.task_definition_arn, |service| {
-            service.task_definition.clone()
-        }),
-        service_arn: id(&observed.service, known.service_arn, |service| service.arn.clone()),
-        task_arn: match &observed.tasks {
-            Fact::Present(_) | Fact::Absent => observed.serving_task().map(|task| task.arn.clone()),
-            Fact::Unknown(_) => known.task_arn,
-        },
-    }
-}
-
-fn id<T>(fact: &Fact<T>, known: Option<String>, id: impl FnOnce(&T) -> String) -> Option<String> {
-    match fact {
-        Fact::Present(found) => Some(id(found)),
-        Fact::Absent => None,
-        Fact::Unknown(_) => known,
-    }
-}
-
-/// By zone name where the subnets are known, else by zone id; in the order of zones, because AWS has none.
-fn mount_targets(observed: &Observed, targets: &[MountTarget]) -> Vec<MountTargetStatus> {
-    let zones = observed.subnets.present();
-    let mut targets: Vec<MountTargetStatus> = targets
-        .iter()
-        .map(|target| MountTargetStatus {
-            zone: zones
-                .and_then(|subnets| subnets.found.iter().find(|subnet| subnet.zone_id == target.zone_id))
-                .map_or_else(|| target.zone_id.clone(), |subnet| subnet.zone.clone()),
-            id: target.id.to_string(),
-            ip: target.ip.map(|ip| ip.to_string()),
-        })
-        .collect();
-    targets.sort_by(|one, two| (&one.zone, &one.id).cmp(&(&two.zone, &two.id)));
-    targets
-}
-
-/// As it last answered: what it said before is kept while it cannot be asked, for a reader wants the last known figures
-/// most when the server is gone. The conditions say that it is.
-fn valkey(
-    before: Option<&Status>,
-    observed: &Observed,
-    load_seconds: Option<u64>,
-    now: Timestamp,
-) -> Option<ValkeyStatus> {
-    let before = before.and_then(|before| before.valkey.as_ref());
-    let Some(info) = observed.valkey.present() else {
-        return before.cloned();
-    };
-    let started = started_at(info, now);
-    // The same process keeps its start as it was first computed, or else every look would be news.
-    let same = before
-        .and_then(|before| before.started_at)
-        .filter(|before| (before.as_second() - started.as_second()).abs() <= START_SLACK_S);
-    let started = same.unwrap_or(started);
-    // Before the first save of a process the server gives its start as the time of the last one, and counts saves when
-    // they begin. While one runs, the time is the one before.
-    let saved = info.saves_started > 0 && info.last_save.as_second() > started.as_second() + START_SLACK_S;
-    let load_seconds = load_seconds.or_else(|| same.and(before)?.load_seconds);
-    Some(ValkeyStatus {
-        version: info.product(),
-        keys: info.keys,
-        keys_at_risk: info.changes_since_save,
-        last_snapshot_at: saved.then(|| whole_seconds(info.last_save)),
-        last_snapshot_seconds_taken: info.last_save_duration_s,
-        last_snapshot_ok: info.last_save_ok,
-        keys_loaded_at_start: info.keys_loaded,
-        started_at: Some(started),
-        load_seconds,
-        used_memory_bytes: info.used_memory,
-        maxmemory_bytes: info.maxmemory,
-    })
-}
-
-fn started_at(info: &ValkeyInfo, now: Timestamp) -> Timestamp {
-    let uptime = i64::try_from(info.uptime_s).unwrap_or(i64::MAX);
-    // A server that claims to run since before time began is not worth a panic.
-    Timestamp::from_second(now.as_second().saturating_sub(uptime)).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn stale_dump(observed: &Observed, now: Timestamp) -> Option<StaleDumpStatus> {
-    let tags = &observed.access_point.present()?.tags;
-    let ended: Timestamp = tags.get(TAG_SNAPSHOTS_ENDED)?.parse().ok()?;
-    Some(StaleDumpStatus {
-        snapshots_ended_at: whole_seconds(ended),
-        age_seconds: u64::try_from(now.as_second() - ended.as_second()).unwrap_or(0),
-    })
 }

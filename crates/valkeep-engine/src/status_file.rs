@@ -89,14 +89,15 @@ impl StatusFile {
         name: &str,
         build: &impl Fn(Option<&Status>) -> Status,
     ) -> Result<(), String> {
+        // Ours knows more than the stored one, which may have been shortened; the stored one outlives us.
+        let ours = self.latest.clone();
         for _ in 0..TRIES {
             let read = if matches!(self.tag, Tag::Unknown) {
                 self.read(store, name).await
             } else {
                 Ok(())
             };
-            // Ours knows more than the stored one, which may have been shortened; the stored one outlives us.
-            let status = build(self.latest.as_deref().or(self.stored.as_ref()));
+            let status = build(ours.as_deref().or(self.stored.as_ref()));
             self.latest = Some(Arc::new(status.clone()));
             read.map_err(|error| error.to_string())?;
             if self
@@ -162,4 +163,81 @@ async fn bounded<T>(
             message: format!("no answer within {} s", CALL_TIMEOUT.as_secs()),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use valkeep_store::FolderStore;
+
+    fn phase(phase: &str) -> impl Fn(Option<&Status>) -> Status {
+        let phase = phase.to_owned();
+        move |before| {
+            let mut status = Status::new("a");
+            status.history = before.map(|before| before.history.clone()).unwrap_or_default();
+            status.remember(jiff::Timestamp::UNIX_EPOCH, "Phase", phase.clone());
+            status.phase.clone_from(&phase);
+            status
+        }
+    }
+
+    fn stored(store: &FolderStore) -> Option<String> {
+        let path = store_dir(store).join("a.json");
+        let body = std::fs::read(path).ok()?;
+        Some(Status::from_json(&body).expect("a status").phase)
+    }
+
+    fn store_dir(store: &FolderStore) -> std::path::PathBuf {
+        match store.url() {
+            valkeep_store::StoreUrl::File { dir } => dir.with_file_name("status"),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, FolderStore) {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let store = FolderStore::new(root.path().join("docs"), root.path().join("status"));
+        (root, store)
+    }
+
+    #[tokio::test]
+    async fn what_nobody_could_notice_is_not_written() {
+        let (_root, store) = store();
+        let mut file = StatusFile::default();
+        let same = |_: Option<&Status>| {
+            let mut status = Status::new("a");
+            status.phase = "one".to_owned();
+            status.last_updated = jiff::Timestamp::now();
+            status
+        };
+        file.write(&store, Some("a"), same).await;
+        let path = store_dir(&store).join("a.json");
+        let first = std::fs::read(&path).expect("written");
+        file.write(&store, Some("a"), same).await;
+        assert_eq!(std::fs::read(&path).expect("there"), first);
+        assert_eq!(file.unwritten(), None);
+    }
+
+    #[tokio::test]
+    async fn a_status_that_vanished_is_written_again_when_there_is_news() {
+        let (_root, store) = store();
+        let mut file = StatusFile::default();
+        file.write(&store, Some("a"), phase("one")).await;
+        std::fs::remove_file(store_dir(&store).join("a.json")).expect("written");
+        let status = file.write(&store, Some("a"), phase("two")).await;
+        assert_eq!(stored(&store).as_deref(), Some("two"));
+        assert_eq!(status.history.len(), 2, "what we knew is not lost with it");
+    }
+
+    #[tokio::test]
+    async fn under_another_name_it_is_another_object() {
+        let (_root, store) = store();
+        let mut file = StatusFile::default();
+        file.write(&store, Some("b"), phase("one")).await;
+        file.write(&store, Some("a"), phase("two")).await;
+        assert_eq!(stored(&store).as_deref(), Some("two"));
+        file.write(&store, None, phase("three")).await;
+        assert!(file.unwritten().is_some());
+        assert_eq!(stored(&store).as_deref(), Some("two"));
+    }
 }

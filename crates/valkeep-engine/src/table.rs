@@ -242,3 +242,146 @@ fn name(known: &Known) -> String {
     };
     own.unwrap_or_else(|| known.entry.stem.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use valkeep_core::Scope;
+
+    fn key(key: &str) -> DocumentKey {
+        DocumentKey {
+            store: 0,
+            key: Arc::from(key),
+        }
+    }
+
+    fn good(name: &str, service: &str) -> Good {
+        let text = format!(
+            "apiVersion: valkeep.dev/v1alpha1\nkind: ValkeyPersistence\nmetadata: {{name: {name}}}\nspec:\n  cluster: c\n  \
+             service: {{name: {service}, create: {{image: 'valkey/valkey:8.0', executionRoleArn: \
+             'arn:aws:iam::123456789012:role/x'}}}}\n  taskRole: {{name: t}}\n  network: {{vpcId: vpc-0a1b2c3d4e5f67890, \
+             subnetIds: [subnet-0aaaaaaaaaaaaaaa1], taskSecurityGroupIds: [sg-0cccccccccccccccc]}}\n"
+        );
+        let scope = Scope {
+            partition: "aws".to_owned(),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            installation: "default".to_owned(),
+            dns_grace_s: 90,
+        };
+        let document = valkeep_document::read("test", text.as_bytes()).expect("valid");
+        Good {
+            revision: "v1".to_owned(),
+            desired: Arc::new(document.desired(&scope, 1).expect("valid")),
+        }
+    }
+
+    fn known(stem: &str, current: Read, good: Option<Good>) -> Known {
+        Known {
+            entry: Entry {
+                key: stem.to_owned(),
+                stem: stem.to_owned(),
+                revision: "v1".to_owned(),
+                generation: 1,
+                historic: false,
+            },
+            current,
+            good,
+            history_done: true,
+        }
+    }
+
+    fn valid(stem: &str, name: &str, service: &str) -> (DocumentKey, Known) {
+        let good = good(name, service);
+        let current = Read::Valid(Arc::clone(&good.desired));
+        (key(stem), known(stem, current, Some(good)))
+    }
+
+    fn invalid(stem: &str, name: Option<&str>) -> (DocumentKey, Known) {
+        let current = Read::Invalid {
+            findings: Arc::new(Findings(Vec::new())),
+            name: name.map(str::to_owned),
+        };
+        (key(stem), known(stem, current, None))
+    }
+
+    /// Takes over a listing of exactly these.
+    fn update(table: &mut Table, documents: Vec<(DocumentKey, Known)>) -> Changes {
+        let urls = ["s3://docs/x/".parse().expect("a store")];
+        let present = documents.iter().map(|(key, _)| Arc::clone(&key.key)).collect();
+        table.update(0, &urls, &present, documents)
+    }
+
+    fn names(table: &Table) -> Vec<(String, Option<String>)> {
+        let keys = table.known.keys();
+        keys.map(|key| (key.key.to_string(), table.view(key).expect("known").status_name))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_not_listed_any_more_is_gone_and_nothing_else_is() {
+        let mut table = Table::default();
+        update(&mut table, vec![valid("a", "a", "a"), valid("b", "b", "b")]);
+        let changes = update(&mut table, vec![valid("b", "b", "b")]);
+        assert_eq!(changes.gone, [(key("a"), "a".to_owned())]);
+        assert!(table.view(&key("b")).is_some());
+    }
+
+    #[test]
+    fn another_stores_listing_says_nothing_of_this_ones() {
+        let mut table = Table::default();
+        update(&mut table, vec![valid("a", "a", "a")]);
+        let changes = table.update(1, &[], &BTreeSet::new(), Vec::new());
+        assert_eq!(changes, Changes::default());
+    }
+
+    #[test]
+    fn a_conflict_concerns_all_of_its_documents_and_its_end_nudges_those_that_are_left() {
+        let mut table = Table::default();
+        update(
+            &mut table,
+            vec![valid("a", "a", "same"), valid("b", "b", "same"), valid("c", "c", "c")],
+        );
+        let is_held =
+            |table: &Table, name: &str| matches!(table.view(&key(name)).expect("known").work, Work::Conflict(_));
+        assert!(is_held(&table, "a") && is_held(&table, "b") && !is_held(&table, "c"));
+        let present = [Arc::from("a"), Arc::from("c")].into();
+        let changes = table.update(0, &[], &present, Vec::new());
+        assert_eq!(changes.nudge, [key("a")].into());
+        assert!(!is_held(&table, "a"));
+    }
+
+    #[test]
+    fn no_two_statuses_have_one_name() {
+        let mut table = Table::default();
+        let documents = vec![
+            valid("x", "cache", "one"),
+            valid("y", "cache", "two"),
+            invalid("cache", Some("cache")),
+            invalid("z", None),
+        ];
+        update(&mut table, documents);
+        let expected = [
+            ("cache", None),
+            ("x", Some("cache")),
+            ("y", Some("y")),
+            ("z", Some("z")),
+        ];
+        let expected = expected.map(|(key, name)| (key.to_owned(), name.map(str::to_owned)));
+        assert_eq!(names(&table), expected);
+    }
+
+    #[test]
+    fn an_invalid_version_keeps_the_name_of_the_one_in_force() {
+        let mut table = Table::default();
+        let (key, mut document) = valid("a", "cache", "one");
+        document.current = invalid("a", Some("other")).1.current;
+        update(&mut table, vec![(key.clone(), document)]);
+        let view = table.view(&key).expect("known");
+        assert_eq!(view.status_name.as_deref(), Some("cache"));
+        assert!(matches!(
+            (view.validity, view.work),
+            (Validity::Invalid(_), Work::Converge(_))
+        ));
+    }
+}

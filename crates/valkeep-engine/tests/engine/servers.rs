@@ -109,6 +109,12 @@ async fn a_task_that_was_replaced_while_valkeep_was_away_is_compared_with_the_la
     world.cloud.replace_task("cache", 0);
     let running = world.converged().await;
     check(&world.status("cache"), WarmStart, False, "Cold");
+    // Said once, it stays said of this process, whoever restarts.
+    pass(5 * MINUTE).await;
+    running.kill().await;
+    let running = world.converged().await;
+    pass(5 * MINUTE).await;
+    check(&world.status("cache"), WarmStart, False, "Cold");
     drop(running);
 }
 
