@@ -1,5 +1,6 @@
 //! Who may do what with a file system through a mount.
 
+use super::policy::with_names;
 use crate::iam;
 use crate::iam::policy::{Question, Verdict, identity_verdict, resource_verdict};
 use crate::state::State;
@@ -50,15 +51,14 @@ pub(crate) fn may(state: &State, request: MountRequest<'_>, action: &str) -> boo
     if role.is_none() && found.policy.is_none() {
         return true;
     }
+    let policy = found.policy.as_ref().map(|policy| with_names(state, policy));
     let own = role
         .map(|role| iam::effective_policies(state, role))
         .unwrap_or_default();
-    let verdicts = own.iter().map(|document| identity_verdict(document, &question)).chain(
-        found
-            .policy
-            .iter()
-            .map(|document| resource_verdict(document, &question)),
-    );
+    let verdicts = own
+        .iter()
+        .map(|document| identity_verdict(document, &question))
+        .chain(policy.iter().map(|document| resource_verdict(document, &question)));
     verdicts.max() == Some(Verdict::Allowed)
 }
 
@@ -159,6 +159,25 @@ mod tests {
             scene.may(Some(ROLE), &scene.access_point),
             "the file system allows what no role policy does"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_role_made_again_is_another_for_the_file_system_policy() {
+        let scene = scene(Delays::zero());
+        let policy = json!({ "Statement": [{ "Effect": "Allow", "Principal": { "AWS": ROLE }, "Action": "elasticfilesystem:*" }] });
+        let input = json!({ "FileSystemId": scene.file_system, "Policy": policy.to_string() });
+        scene.aws.call(Service::Efs, "PutFileSystemPolicy", &input).unwrap();
+        assert!(scene.may(Some(ROLE), &scene.access_point));
+        let role = json!({ "RoleName": TASK_ROLE, "AssumeRolePolicyDocument": "{}" });
+        scene.aws.call(Service::Iam, "DeleteRole", &role).unwrap();
+        scene.aws.call(Service::Iam, "CreateRole", &role).unwrap();
+        assert!(!scene.may(Some(ROLE), &scene.access_point));
+        let asked = json!({ "FileSystemId": scene.file_system });
+        let found = scene
+            .aws
+            .call(Service::Efs, "DescribeFileSystemPolicy", &asked)
+            .unwrap();
+        assert!(found["Policy"].as_str().unwrap().contains("AROA"), "{found}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ pub(crate) struct FileSystem {
     pub(crate) throughput: Throughput,
     pub(crate) zone: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
-    /// The policy, normalised.
+    /// The policy, normalised, with roles by their unique ids.
     pub(crate) policy: Option<Value>,
     pub(super) lifecycle: Value,
     pub(super) backup: Backup,

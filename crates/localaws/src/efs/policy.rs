@@ -3,6 +3,7 @@
 use super::file_systems::find;
 use super::settings::change;
 use crate::error::ApiError;
+use crate::iam;
 use crate::state::State;
 use crate::wire::required;
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ pub(super) fn describe(state: &State, input: &Value) -> Result<Value, ApiError> 
         let words = format!("Policy does not exist for file system '{}'.", found.id);
         ApiError::missing("PolicyNotFound", words)
     })?;
-    Ok(json!({ "FileSystemId": found.id, "Policy": policy.to_string() }))
+    Ok(json!({ "FileSystemId": found.id, "Policy": with_names(state, policy).to_string() }))
 }
 
 pub(super) fn put(state: &mut State, input: &Value) -> Result<Value, ApiError> {
@@ -28,7 +29,8 @@ pub(super) fn put(state: &mut State, input: &Value) -> Result<Value, ApiError> {
     };
     let id = find(state, required(input, "FileSystemId")?)?.id.clone();
     let policy = normalise(state, &id, &policy)?;
-    change(state, input)?.policy = Some(policy.clone());
+    let kept = with_ids(state, &policy);
+    change(state, input)?.policy = Some(kept);
     Ok(json!({ "FileSystemId": id, "Policy": policy.to_string() }))
 }
 
@@ -85,6 +87,37 @@ fn normalise(state: &State, id: &str, policy: &Map<String, Value>) -> Result<Val
     )
 }
 
+/// Roles are kept by their unique ids, so that one that is deleted and made again is another.
+fn with_ids(state: &State, policy: &Value) -> Value {
+    with_principals(policy, |name| iam::role(state, name).map(|role| role.id.clone()))
+}
+
+/// As it reads back and counts: ids of roles that are there as their ARNs, others as the ids that they are.
+pub(super) fn with_names(state: &State, policy: &Value) -> Value {
+    with_principals(policy, |id| {
+        let mut roles = state.iam.roles.values();
+        roles.find(|role| role.id == id).map(|role| role.arn.clone())
+    })
+}
+
+fn with_principals(policy: &Value, other: impl Fn(&str) -> Option<String>) -> Value {
+    let replace = |name: &mut Value| {
+        if let Some(replacement) = name.as_str().and_then(&other) {
+            *name = Value::String(replacement);
+        }
+    };
+    let mut policy = policy.clone();
+    let statements = policy.get_mut("Statement").and_then(Value::as_array_mut);
+    for statement in statements.into_iter().flatten() {
+        match statement.pointer_mut("/Principal/AWS") {
+            Some(Value::Array(names)) => names.iter_mut().for_each(replace),
+            Some(name) => replace(name),
+            None => {}
+        }
+    }
+    policy
+}
+
 /// A role that is named must be there, and for long enough that EFS has heard of it.
 fn check_principal(state: &State, principal: &Value) -> Result<(), ApiError> {
     let names = match principal.get("AWS") {
@@ -94,7 +127,7 @@ fn check_principal(state: &State, principal: &Value) -> Result<(), ApiError> {
     };
     let unknown = names.iter().filter_map(Value::as_str).any(|name| {
         let ours = name.starts_with(&format!("arn:aws:iam::{}:role/", state.config.account));
-        ours && !crate::iam::is_usable(state, name)
+        ours && !iam::is_usable(state, name)
     });
     if unknown {
         Err(invalid("Policy contains invalid Principal block"))
