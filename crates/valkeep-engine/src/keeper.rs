@@ -7,7 +7,7 @@ use crate::pass::{self, Pass};
 use crate::queue::{Nudge, Verdict};
 use crate::report;
 use crate::settings::Settings;
-use crate::snapshot::{DocumentKey, DocumentState, Snapshot, Standing};
+use crate::snapshot::{DocumentKey, DocumentState, Snapshot, Standing, StoreTrouble};
 use crate::table::{Good, Table, View, Work};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -141,19 +141,31 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             drift: memory.drift.clone(),
         };
         let assessment = assess(&good.desired, &pass.observed, &pass.plan, &pass.failures, &context);
+        let trouble = self.trouble(key);
+        memory.told_trouble = trouble.is_some();
         let info = pass.observed.valkey.present();
         let server = report::Server {
             load_seconds: info.and_then(|info| memory.servers.load_seconds(info)),
             compared: context.previous.is_some(),
         };
+        let build = |before: Option<&Status>| {
+            let mut status = report::converging(before, view, good, pass, &assessment, server, now);
+            if let Some(trouble) = &trouble {
+                report::doubt(&mut status, view, trouble, now);
+            }
+            status
+        };
         let status = memory
             .file
-            .write(&*self.stores[key.store], view.status_name.as_deref(), |before| {
-                report::converging(before, view, good, pass, &assessment, server, now)
-            })
+            .write(&*self.stores[key.store], view.status_name.as_deref(), build)
             .await;
         self.publish(key, view, Arc::clone(&status), memory);
         status
+    }
+
+    /// Why the store of a document cannot be listed, if it cannot.
+    fn trouble(&self, key: &DocumentKey) -> Option<StoreTrouble> {
+        self.snapshot.borrow().stores.get(key.store)?.trouble.clone()
     }
 
     /// When to look again.
@@ -237,7 +249,8 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             // What was found for another version says nothing of this one, whose pass is on its way.
             (Some(mut last), Work::Converge(_)) if last.view.is_as(&view) => {
                 let asked = self.ask_server(&key, &mut last, &mut memory).await;
-                if asked || memory.file.unwritten().is_some() {
+                let news = asked || memory.told_trouble != self.trouble(&key).is_some();
+                if news || memory.file.unwritten().is_some() {
                     self.tell(&key, &last, &mut memory).await;
                 }
                 memory.last = Some(last);

@@ -24,6 +24,8 @@ pub(crate) struct Memory {
     /// Of the last pass, to tell whether anything changed.
     held: Vec<(Resource, HoldReason, Option<Timestamp>)>,
     pub(crate) servers: Servers,
+    /// The last status says that the store cannot be listed.
+    pub(crate) told_trouble: bool,
 }
 
 /// The last pass and what it was about.

@@ -5,6 +5,7 @@
 
 use crate::figures::{resources, stale_dump, valkey};
 use crate::pass::{Pass, address};
+use crate::snapshot::StoreTrouble;
 use crate::table::{Good, Validity, View, Work};
 use valkeep_core::{Condition, ConditionStatus, ConditionType, Hold, HoldReason, Timestamp};
 use valkeep_document::status::{HoldStatus, Status, whole_seconds};
@@ -235,6 +236,29 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
         stall(&mut status, view, now, &reason, message);
     }
     finish(before, status, now)
+}
+
+/// The store cannot be listed: whether the document still says this is not known. What is in force stays so, and is as
+/// ready as it is.
+pub(crate) fn doubt(status: &mut Status, view: &View, trouble: &StoreTrouble, now: Timestamp) {
+    if !matches!(view.validity, Validity::Valid) {
+        return;
+    }
+    let message = format!(
+        "the store cannot be listed since {}: {}; the version last read stays in force (hint: valkeep tries again at each \
+         poll; see that the store is there and that valkeep may list it)",
+        whole_seconds(trouble.since),
+        trouble.message
+    );
+    say(
+        status,
+        view,
+        now,
+        ConditionType::DocumentValid,
+        ConditionStatus::Unknown,
+        "StoreUnreadable",
+        &message,
+    );
 }
 
 const UNREAD: &str = "DocumentUnread";

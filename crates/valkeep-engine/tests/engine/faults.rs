@@ -2,8 +2,8 @@
 
 use crate::bench::{MINUTE, SECOND, World, all, check, document, pass};
 use crate::cloud::Fault;
-use valkeep_core::ConditionStatus::{False, True};
-use valkeep_core::ConditionType::{DriftDetected, Ready};
+use valkeep_core::ConditionStatus::{False, True, Unknown};
+use valkeep_core::ConditionType::{DocumentValid, DriftDetected, Ready};
 use valkeep_core::{Fact, FailureKind};
 use valkeep_engine::Standing;
 
@@ -21,9 +21,15 @@ async fn a_store_that_is_gone_for_ten_minutes_deletes_nothing_and_heals_by_itsel
     pass(12 * MINUTE).await;
     assert_eq!(world.cloud.observed("cache").backups.present(), Some(&true));
     assert_eq!(running.snapshots.borrow().documents.len(), 1);
+    check(&world.status("cache"), DocumentValid, Unknown, "StoreUnreadable");
+    assert!(world.status("cache").is(Ready), "the data is served all the same");
     world.store().state().list_fails = false;
     running.until(|snapshot| snapshot.stores[0].trouble.is_none()).await;
+    let looks = world.cloud.looks();
+    pass(31 * SECOND).await;
     assert_eq!(running.document("cache").standing, Standing::Ready);
+    check(&world.status("cache"), DocumentValid, True, "Valid");
+    assert!(world.cloud.looks() - looks <= 1, "told without a pass of its own");
 }
 
 #[tokio::test(start_paused = true)]
