@@ -3,6 +3,7 @@
 use crate::cli::WaitArgs;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::output::status::short;
 use crate::output::{Out, printable, talk};
 use crate::stores;
 use crate::values::Want;
@@ -130,7 +131,7 @@ pub(crate) async fn until(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> R
                 "{:>4} s  {}: {}",
                 started.elapsed().as_secs(),
                 waiting.name,
-                printable(&news)
+                printable(&short(&news))
             ));
             said = news;
         }

@@ -62,7 +62,7 @@ pub(crate) fn table(rows: &[&Row], now: Timestamp, headings: bool, out: &Out) ->
             Cell::plain(number(|valkey| valkey.keys_at_risk)),
             Cell::plain(snapshot.map_or("-".to_owned(), |at| ago(at, now))),
             Cell::plain(ago(status.last_updated, now)),
-            Cell::plain(phase),
+            Cell::plain(short(&phase)),
         ]);
     }
     let skip = usize::from(!headings);
@@ -72,6 +72,15 @@ pub(crate) fn table(rows: &[&Row], now: Timestamp, headings: bool, out: &Out) ->
         .skip(skip)
         .map(|line| line + "\n")
         .collect()
+}
+
+/// A phase may quote AWS at length; a table and a line of progress show its beginning, the detail all of it.
+pub(crate) fn short(phase: &str) -> String {
+    const LONGEST: usize = 120;
+    if phase.chars().count() <= LONGEST {
+        return phase.to_owned();
+    }
+    phase.chars().take(LONGEST - 1).chain(['\u{2026}']).collect()
 }
 
 /// Everything about one document.
@@ -130,7 +139,7 @@ pub(crate) fn detail(row: &Row, now: Timestamp, out: &Out) -> String {
         list(&mut text, Some("Stale dump"), &[("no snapshots since", since)], out);
     }
     if !status.holds.is_empty() {
-        heading(&mut text, "Held", out);
+        heading(&mut text, "Held and noted", out);
         for hold in &status.holds {
             let until = hold
                 .until

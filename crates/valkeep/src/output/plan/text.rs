@@ -102,13 +102,16 @@ fn holds(text: &mut String, plan: &PlanView, now: Timestamp, out: &Out) {
         left.iter()
             .filter(|hold| hold.kind == HoldKind::Stalled && !first.contains(hold)),
     );
-    if told.is_empty() {
-        return;
-    }
     told.sort_by_key(|hold| std::cmp::Reverse(hold.kind));
-    line(text, "");
-    line(text, &out.paint(Tone::Strong, "Held"));
+    let mut title = "";
     for hold in told {
+        // Sorted by kind, notices come last and under a heading of their own: they hold nothing.
+        let its = if hold.kind == HoldKind::Notice { "Noted" } else { "Held" };
+        if title != its {
+            title = its;
+            line(text, "");
+            line(text, &out.paint(Tone::Strong, title));
+        }
         let HoldView {
             resource,
             kind,
@@ -255,6 +258,12 @@ mod tests {
                         "another path would start empty",
                     )
                 },
+                hold(
+                    Resource::SecurityGroup,
+                    HoldKind::Notice,
+                    HoldReason::Foreign,
+                    "a rule of somebody else is left",
+                ),
             ],
             retry_at: None,
         };
@@ -294,6 +303,9 @@ Held
   stalled access point: another path would start empty (WouldHideData)
           hint: change it back
   waiting service: the DNS name of the mount target in euw1-az1 is given time, until 1970-01-01T00:00:40Z (in 40 s) (DnsGrace)
+
+Noted
+  notice  security group: a rule of somebody else is left (Foreign)
 
 Plan: 1 to create, 2 to change, 1 to remove; 2 of 4 now
 "
