@@ -88,19 +88,20 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     }
 
     async fn converge(&self, key: &DocumentKey, view: &View, good: &Good, memory: &mut Memory) -> Verdict {
-        let store = &*self.stores[key.store];
-        if memory.converged.is_none() {
-            // A restart knows from the status alone that this revision was Ready.
-            let before = memory.file.remembered(store, view.status_name.as_deref()).await;
-            memory.converged = before
-                .filter(|status| status.is(ConditionType::Ready))
-                .map(|status| status.observed_revision.clone());
-        }
         let desired = &good.desired;
+        // AWS first: a status store that hangs must not hold it up.
         let pass = pass::pass(&*self.world, &*self.probe, &*self.clock, &self.stop, desired).await;
+        let mut written = None;
+        if memory.last.is_none() {
+            // After a restart the status alone knows whether this revision was Ready, and which server was seen last.
+            let store = &*self.stores[key.store];
+            let status = memory.file.remembered(store, view.status_name.as_deref()).await;
+            written = status.and_then(|status| status.valkey.clone());
+            let was_ready = status.filter(|status| status.is(ConditionType::Ready));
+            let revision = was_ready.map(|status| status.observed_revision.clone());
+            memory.converged = memory.converged.take().or(revision);
+        }
         if let Some(info) = pass.observed.valkey.present() {
-            let before = memory.file.remembered(store, view.status_name.as_deref()).await;
-            let written = before.and_then(|status| status.valkey.clone());
             memory.servers.saw(info, written.as_ref(), self.clock.now());
         }
         note_drift(good, &pass, memory);

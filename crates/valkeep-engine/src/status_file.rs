@@ -12,8 +12,8 @@ use valkeep_store::{DocumentStore, Expect, StoreError, Written};
 
 /// Somebody else writes the same status at the same time at most this often before we leave it to the next pass.
 const TRIES: usize = 3;
-/// For one call of the store.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// For one call of the store. A pass holds its place in the queue over two of them at most when the store hangs.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug, Default)]

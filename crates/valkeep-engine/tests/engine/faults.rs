@@ -66,6 +66,22 @@ async fn a_status_that_cannot_be_written_for_ten_minutes_delays_nothing_and_is_w
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_store_that_hangs_does_not_hold_up_the_work() {
+    let world = World::new();
+    for number in 0..20 {
+        let name = format!("cache-{number}");
+        world.store().write(&format!("{name}.yaml"), &document(&name, &name));
+    }
+    world.store().state().status_hangs = true;
+    let running = world.converged().await;
+    assert!(world.cloud.clock_s() < 10 * 60, "{} s", world.cloud.clock_s());
+    world.store().state().status_hangs = false;
+    pass(MINUTE).await;
+    check(&world.status("cache-7"), Ready, True, "AsDesired");
+    assert_eq!(running.queue.borrow().failed, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rival_who_writes_the_same_status_is_noticed_and_survived() {
     let world = World::new();
     world.store().write("cache.yaml", &document("cache", "cache"));

@@ -15,6 +15,7 @@ pub(crate) struct StoreState {
     pub(crate) fetches: u64,
     pub(crate) list_fails: bool,
     pub(crate) status_fails: bool,
+    pub(crate) status_hangs: bool,
     /// Bodies that cannot be read.
     pub(crate) denied: Vec<String>,
     /// Versions are kept for [`DocumentStore::history`].
@@ -59,6 +60,13 @@ impl MemoryStore {
 
     pub(crate) fn writes(&self) -> u64 {
         self.state().writes
+    }
+
+    async fn hang(&self) {
+        let hangs = self.state().status_hangs;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn fail(&self, call: &str) -> StoreError {
@@ -129,6 +137,7 @@ impl DocumentStore for MemoryStore {
     }
 
     async fn read_status(&self, stem: &str) -> Result<Option<StoredStatus>, StoreError> {
+        self.hang().await;
         let state = self.state();
         if state.status_fails {
             return Err(self.fail("read status"));
@@ -140,6 +149,7 @@ impl DocumentStore for MemoryStore {
     }
 
     async fn write_status(&self, stem: &str, body: &[u8], expect: &Expect) -> Result<Written, StoreError> {
+        self.hang().await;
         let mut state = self.state();
         if state.status_fails {
             return Err(self.fail("write status"));
