@@ -432,13 +432,13 @@ type Forget = fn(&mut Observed, Doubt);
 const FACTS: &[(&str, Forget)] = &[
     ("subnets", |world, doubt| world.subnets = Fact::Unknown(doubt)),
     ("security group", |world, doubt| {
-        world.security_group = Fact::Unknown(doubt)
+        world.security_group = Fact::Unknown(doubt);
     }),
     ("file system", |world, doubt| world.file_system = Fact::Unknown(doubt)),
     ("lifecycle", |world, doubt| world.lifecycle = Fact::Unknown(doubt)),
     ("backups", |world, doubt| world.backups = Fact::Unknown(doubt)),
     ("mount targets", |world, doubt| {
-        world.mount_targets = Fact::Unknown(doubt)
+        world.mount_targets = Fact::Unknown(doubt);
     }),
     ("groups of a target", |world, doubt| {
         world.mount_targets.present_mut().expect("targets")[0].groups = Fact::Unknown(doubt);

@@ -31,7 +31,7 @@ fn doubt<T>(salt: u8) -> Fact<T> {
 }
 
 fn gone<T>(salt: u8) -> Fact<T> {
-    if salt % 2 == 0 { Fact::Absent } else { doubt(salt / 2) }
+    if salt.is_multiple_of(2) { Fact::Absent } else { doubt(salt / 2) }
 }
 
 fn state(salt: u8) -> LifeCycle {
@@ -89,7 +89,7 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
         15 => world.tasks = gone(salt),
         16 => world.valkey = gone(salt),
         17 => each(world.subnets.present_mut().map(|found| &mut found.found), |found| {
-            drop(found.pop())
+            drop(found.pop());
         }),
         18 => each(world.security_group.present_mut(), |found| spoil(&mut found.tags, salt)),
         19 => each(world.security_group.present_mut(), |found| drop(found.ingress.pop())),
@@ -106,10 +106,10 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
         21 => each(world.file_system.present_mut(), |found| spoil(&mut found.tags, salt)),
         22 => each(world.file_system.present_mut(), |found| found.state = state(salt)),
         23 => each(world.file_system.present_mut(), |found| {
-            found.throughput = Throughput::Provisioned(f64::from(salt))
+            found.throughput = Throughput::Provisioned(f64::from(salt));
         }),
         24 => each(world.file_system.present_mut(), |found| {
-            found.performance = PerformanceMode::MaxIo
+            found.performance = PerformanceMode::MaxIo;
         }),
         25 => each(world.mount_targets.present_mut(), |found| drop(found.pop())),
         26 => each(world.mount_targets.present_mut(), |found| {
@@ -119,7 +119,7 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
         }),
         27 => each(world.mount_targets.present_mut(), |found| {
             for target in found {
-                target.groups = if salt % 2 == 0 {
+                target.groups = if salt.is_multiple_of(2) {
                     Fact::Present(vec![])
                 } else {
                     doubt(salt)
@@ -128,13 +128,13 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
         }),
         28 => each(world.mount_targets.present_mut(), |found| {
             for target in found {
-                target.attached_at = Some(now()).filter(|_| salt % 2 == 0);
+                target.attached_at = Some(now()).filter(|_| salt.is_multiple_of(2));
             }
         }),
         29 => each(world.access_point.present_mut(), |found| spoil(&mut found.tags, salt)),
         30 => each(world.access_point.present_mut(), |found| found.state = state(salt)),
         31 => each(world.access_point.present_mut(), |found| {
-            found.uid = Some(u32::from(salt))
+            found.uid = Some(u32::from(salt));
         }),
         32 => each(world.access_point.present_mut(), |found| found.path = "/other".into()),
         33 => each(world.log_group.present_mut(), |found| spoil(&mut found.tags, salt)),
@@ -145,7 +145,7 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
             found.pending = u32::from(salt / 3 % 2);
         }),
         37 => each(world.service.present_mut(), |found| {
-            found.status = ServiceStatus::Draining
+            found.status = ServiceStatus::Draining;
         }),
         38 => each(world.service.present_mut(), |found| {
             found.settings.groups = vec![sg("sg-0ffffffffffffffff")];

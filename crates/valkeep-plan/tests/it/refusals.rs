@@ -77,7 +77,7 @@ fn a_definition_that_would_harm_the_data_is_refused() {
     type Change = fn(&mut TaskDefinition);
     let cases: &[(Rule, Change)] = &[
         (Rule::SameFile, |definition| {
-            replace(definition, "dump.rdb", "other.rdb")
+            replace(definition, "dump.rdb", "other.rdb");
         }),
         (Rule::NotAppendOnly, |definition| {
             let command = &mut definition.container.command;
@@ -99,7 +99,7 @@ fn a_definition_that_would_harm_the_data_is_refused() {
             volume.access_point = valkeep_core::ids::AccessPointId::parse("fsap-0aaaaaaaa").expect("an id");
         }),
         (Rule::SameData, |definition| {
-            definition.container.user = Some("0:0".into())
+            definition.container.user = Some("0:0".into());
         }),
     ];
     for (rule, change) in cases {
