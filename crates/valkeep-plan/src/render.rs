@@ -20,6 +20,8 @@ pub(crate) const LOCK_NAME: &str = "valkeep-lock";
 ///   trap answers within a second, and kills the `sleep` that would otherwise be left over. `9>&-` keeps that `sleep`
 ///   from holding the lock's descriptor.
 /// - It waits without bound. Giving up would only make ECS start it again, and count a failed task.
+/// - `flock -n` says 1 where another holds the lock. Any other code is a file system that does not lock, where asking on
+///   would look like waiting for ever: 71 (`EX_OSERR`).
 /// - 74 (`EX_IOERR`): the directory cannot be written. 69 (`EX_UNAVAILABLE`): the image has no `flock`, where asking
 ///   on would look like waiting for ever. 143: stopped while waiting.
 /// - A dump is set aside, under the lock, when it was written before `VALKEEP_SET_ASIDE_BEFORE` (seconds since 1970)
@@ -35,7 +37,11 @@ exec 9>>"$l"
 s=
 trap 'say "stopped before the server started"; [ -z "$s" ] || kill "$s" 2>/dev/null; exit 143' TERM INT
 i=0
-until flock -n 9; do
+while :; do
+  flock -n 9
+  r=$?
+  [ "$r" -ne 0 ] || break
+  [ "$r" -eq 1 ] || { say "flock failed with code $r"; exit 71; }
   [ $((i % 60)) -ne 0 ] || say "waiting for $d, which another server holds ($i s)"
   i=$((i + 1))
   sleep 1 9>&- &

@@ -162,6 +162,11 @@ pub fn explain(task: &Task) -> Explanation {
             "the image has no flock, which the lock on the directory needs",
             "use the official valkey image, or one with util-linux or busybox",
         ),
+        Some(71) => (
+            "LockFailed",
+            "the lock on the data directory could not be asked for: the file system refuses locks",
+            "see the container's log in the log group; ECS tries again by itself",
+        ),
         Some(74) => (
             "DirectoryNotWritable",
             "the data directory cannot be written: its owner differs from the access point's user, or ClientWrite is missing",

@@ -189,6 +189,21 @@ fn an_image_without_flock_says_so_and_does_not_wait_for_ever() {
 }
 
 #[test]
+fn a_lock_that_does_not_work_is_not_waited_for() {
+    for shell in shells() {
+        let tools = tempfile::tempdir().expect("a directory");
+        let flock = tools.path().join("flock");
+        fs::write(&flock, "#!/bin/sh\nexit 69\n").expect("written");
+        fs::set_permissions(&flock, fs::Permissions::from_mode(0o755)).expect("executable");
+        let path = format!("{}:/usr/bin:/bin", tools.path().display());
+        let dir = tempfile::tempdir().expect("a directory");
+        let (code, words) = run(&shell, dir.path(), &[("PATH", &path)]);
+        assert_eq!(code, Some(71), "{shell:?}: {words}");
+        assert!(words.contains("code 69"), "{shell:?}: {words}");
+    }
+}
+
+#[test]
 fn without_being_told_no_dump_is_touched() {
     for shell in shells() {
         let dir = tempfile::tempdir().expect("a directory");

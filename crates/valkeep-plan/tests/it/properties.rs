@@ -31,7 +31,11 @@ fn doubt<T>(salt: u8) -> Fact<T> {
 }
 
 fn gone<T>(salt: u8) -> Fact<T> {
-    if salt.is_multiple_of(2) { Fact::Absent } else { doubt(salt / 2) }
+    if salt.is_multiple_of(2) {
+        Fact::Absent
+    } else {
+        doubt(salt / 2)
+    }
 }
 
 fn state(salt: u8) -> LifeCycle {
