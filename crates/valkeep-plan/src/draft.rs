@@ -17,15 +17,24 @@ pub(crate) struct Input<'a> {
 /// How soon a wait without a known end is looked at again: EFS and ECS states last seconds to minutes, and one look
 /// is about a dozen reads.
 const LOOK_AGAIN_S: i64 = 5;
+/// How soon at the latest, when the wait has lasted long.
+const LOOK_AGAIN_MOST_S: i64 = 60;
 
 /// Steps and holds, gathered.
 #[derive(Default)]
 pub(crate) struct Draft {
     steps: Vec<Step>,
     holds: Vec<Hold>,
+    /// Since when the service's wait lasts.
+    since: Option<Timestamp>,
 }
 
 impl Draft {
+    /// Since when something is under way: a tenth of that age later it is looked at again.
+    pub(crate) fn under_way_since(&mut self, since: Option<Timestamp>) {
+        self.since = since;
+    }
+
     pub(crate) fn step(&mut self, step: Step) {
         self.steps.push(step);
     }
@@ -87,13 +96,18 @@ impl Draft {
 
     /// The finished plan.
     pub(crate) fn finish(self, now: Timestamp) -> Plan {
-        let Self { steps, holds } = self;
+        let Self { steps, holds, since } = self;
+        let age_s = since.map_or(0, |since| now.as_second() - since.as_second());
+        let rollout_s = (age_s / 10).clamp(LOOK_AGAIN_S, LOOK_AGAIN_MOST_S);
         let retry_at = holds
             .iter()
             .filter_map(|hold| match (hold.until, hold.kind, hold.reason) {
                 (Some(until), _, _) => Some(until),
                 // What it waits for has a hold of its own, with its own end.
                 (None, HoldKind::Waiting, HoldReason::Dependency) => None,
+                (None, HoldKind::Waiting, HoldReason::RollingOut | HoldReason::TaskFailing) => {
+                    Some(later(now, rollout_s))
+                }
                 (None, HoldKind::Waiting, _) => Some(later(now, LOOK_AGAIN_S)),
                 (None, _, _) => None,
             })

@@ -374,6 +374,7 @@ fn tasks(input: Input, found: &Service, draft: &mut Draft) {
     if at_rest {
         return;
     }
+    draft.under_way_since(primary.updated_at.or(primary.created_at));
     let runs = input.observed.serving_task().is_some();
     match newest_failure(input).filter(|_| !runs) {
         Some(task) => {

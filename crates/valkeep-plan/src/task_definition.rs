@@ -31,6 +31,16 @@ pub fn wanted_definition(desired: &Desired, observed: &Observed) -> Option<TaskD
 /// Plans the task definition.
 pub(crate) fn task_definition(input: Input, draft: &mut Draft) -> Target {
     let family = &input.desired.names.family;
+    if let Some(service) = input.observed.service.present()
+        && !input.owns(&service.tags)
+    {
+        draft.waiting(
+            Resource::TaskDefinition,
+            HoldReason::Dependency,
+            format!("the task definition {family} waits until the service is valkeep's"),
+        );
+        return Target::NotYet;
+    }
     let wanted = match wanted(input) {
         Ok(wanted) => wanted,
         Err(missing) => {

@@ -623,3 +623,28 @@ fn a_broken_deployment_is_tried_again_with_growing_delay() {
         );
     }
 }
+
+#[test]
+fn a_rollout_that_lasts_is_looked_at_less_often() {
+    let mut world = converged();
+    for (since, again) in [
+        ("11:59:55", "12:00:05"),
+        ("11:55:00", "12:00:30"),
+        ("10:00:00", "12:01:00"),
+    ] {
+        let primary = &mut service(&mut world).deployments[0];
+        primary.rollout = Rollout::InProgress;
+        primary.updated_at = Some(at(&format!("2026-03-01T{since}Z")));
+        let plan = checked(&desired(), &world);
+        assert_eq!(plan.retry_at, Some(at(&format!("2026-03-01T{again}Z"))));
+    }
+}
+
+#[test]
+fn nothing_is_registered_for_a_service_of_somebody_else() {
+    let mut world = converged();
+    service(&mut world).tags.clear();
+    world.running_definition.present_mut().expect("one").definition = None;
+    world.family = Fact::Present(Vec::new());
+    assert_eq!(calls(&checked(&desired(), &world)), Vec::<&str>::new());
+}
