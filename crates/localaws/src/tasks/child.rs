@@ -7,8 +7,10 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -21,7 +23,7 @@ const LINES_MAX: usize = 10_000;
 const LINE_BYTES_MAX: u64 = 256 * 1024;
 /// How long the last lines may take after the end.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// A sandbox needs some milliseconds before one can step into it.
+/// A server needs a moment before it is worth asking.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// What a container is told.
@@ -61,8 +63,6 @@ enum Target {
     Inner(Pid),
     /// A plain process that leads a group.
     Leader(Pid),
-    /// `bwrap`, before it said who is in the sandbox.
-    Outer(Pid),
 }
 
 impl Child {
@@ -157,10 +157,8 @@ impl Target {
         // Gone already is what was wanted.
         let _ = match (self, how) {
             (Self::Inner(pid) | Self::Leader(pid), Stop::Please) => signal::kill(pid, Signal::SIGTERM),
-            (Self::Inner(pid) | Self::Outer(pid), Stop::Now) => signal::kill(pid, Signal::SIGKILL),
+            (Self::Inner(pid), Stop::Now) => signal::kill(pid, Signal::SIGKILL),
             (Self::Leader(pid), Stop::Now) => signal::killpg(pid, Signal::SIGKILL),
-            // It says in a moment who is inside, and then that one is told.
-            (Self::Outer(_), Stop::Please) => Ok(()),
         };
     }
 }
@@ -181,31 +179,34 @@ fn pid_of(child: &process::Child) -> Option<Pid> {
 fn run(container: &Container, shared: &Arc<Shared>) -> io::Result<i32> {
     let shims = container.files.join("bin");
     shims::write(&shims, container.address, servers())?;
-    let bwrap = sandbox::bwrap();
-    // Kept until the end: bwrap also says the exit code there and would die of a closed pipe.
-    let (mut status, mut child, inner) = match bwrap {
+    let status = container.files.join("status");
+    // Our ends of the conversation with the sandbox are kept until its end: it ends when they are closed.
+    let (mut talk, mut child) = match sandbox::bwrap() {
         Some(bwrap) => {
-            let (status, theirs) = io::pipe()?;
-            let mut command = sandbox::command(bwrap, container, &shims);
-            command.stdin(Stdio::from(theirs));
-            (Some(BufReader::new(status)), spawn(command)?, true)
+            let (talk, theirs) = UnixStream::pair()?;
+            let (theirs_alive, alive) = io::pipe()?;
+            let mut command = sandbox::command(bwrap, container, &shims, &status);
+            command
+                .stdin(Stdio::from(OwnedFd::from(theirs)))
+                .stderr(Stdio::from(theirs_alive));
+            (Some((BufReader::new(talk), alive)), spawn(command)?)
         }
-        None => (None, spawn(plain::command(container, &shims))?, false),
+        None => {
+            let mut command = plain::command(container, &shims);
+            command.stderr(Stdio::null());
+            (None, spawn(command)?)
+        }
     };
+    let inner = talk.is_some();
     let outer = pid_of(&child).ok_or_else(|| io::Error::other("the process has no id"))?;
-    shared.aim(if inner {
-        Target::Outer(outer)
-    } else {
-        Target::Leader(outer)
-    });
+    if !inner {
+        shared.aim(Target::Leader(outer));
+    }
     let last_line = collect(child.stdout.take(), shared);
-    let pid = match &mut status {
-        Some(status) => inner_pid(status),
+    let pid = match &mut talk {
+        Some((talk, alive)) => let_in(talk, alive, &status, shared)?,
         None => Some(outer),
     };
-    if let (true, Some(pid)) = (inner, pid) {
-        shared.aim(Target::Inner(pid));
-    }
     if let Some(pid) = pid {
         watch_health(container.clone(), shims, pid, inner, Arc::clone(shared));
     }
@@ -241,7 +242,7 @@ fn spawn(mut command: Command) -> io::Result<process::Child> {
             .expect("a thread can be started at the start");
         sender
     });
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdout(Stdio::piped());
     let (answer, started) = mpsc::channel();
     SPAWNER
         .send((command, answer))
@@ -273,15 +274,36 @@ fn collect(output: Option<process::ChildStdout>, shared: &Arc<Shared>) -> mpsc::
     last_line
 }
 
-/// What `bwrap` says on its status pipe: the id of PID 1 in its sandbox. None when it could not make one.
-fn inner_pid(status: &mut impl BufRead) -> Option<Pid> {
-    let mut line = String::new();
-    status.read_line(&mut line).ok()?;
-    let said: Value = serde_json::from_str(&line).ok()?;
+/// What `bwrap` says of PID 1 in its sandbox.
+fn inner_pid(status: &Path) -> Option<Pid> {
+    let text = std::fs::read_to_string(status).ok()?;
+    let said: Value = serde_json::from_str(text.lines().next()?).ok()?;
     said.get("child-pid")?
         .as_i64()
         .and_then(|pid| i32::try_from(pid).ok())
         .map(Pid::from_raw)
+}
+
+/// Waits until the first process in the sandbox is there and lets it become the container's command. None when it
+/// never comes: its lines and its exit code tell the rest.
+fn let_in(
+    talk: &mut BufReader<UnixStream>,
+    alive: &mut io::PipeWriter,
+    status: &Path,
+    shared: &Shared,
+) -> io::Result<Option<Pid>> {
+    let mut line = String::new();
+    if !talk.read_line(&mut line).is_ok_and(|_| line.trim_end() == "ready") {
+        return Ok(None);
+    }
+    let pid = inner_pid(status).ok_or_else(|| io::Error::other("bwrap does not say who is in the sandbox"))?;
+    shared.aim(Target::Inner(pid));
+    // First the one who ends the sandbox with us, then the gate. An error is the end of the other side, which is
+    // noticed anyway.
+    let _ = alive
+        .write_all(b"go\n")
+        .and_then(|()| talk.get_mut().write_all(b"go\n"));
+    Ok(Some(pid))
 }
 
 /// Asks for the container's health until it ends.

@@ -10,7 +10,7 @@ mod servers;
 mod shims;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use child::{Child, Stop};
 pub(crate) use health::Health;
@@ -65,4 +65,10 @@ pub(crate) struct HealthCheck {
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) start_period: Duration,
+}
+
+/// Whether tasks run in namespaces of their own on this machine.
+#[cfg(test)]
+pub(crate) fn is_sandboxed() -> bool {
+    sandbox::bwrap().is_some()
 }

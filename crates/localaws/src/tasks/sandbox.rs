@@ -1,7 +1,7 @@
 //! A container in user, mount, PID and IPC namespaces of its own, through `bwrap`.
 //!
 //! The command is PID 1, sees this machine's `/usr` and `/etc` read-only, its mounts, and nothing else. The network is
-//! shared. `bwrap` and everything in the sandbox die with the thread that started `bwrap`.
+//! shared. Everything in the sandbox dies with us, however we end.
 
 use super::servers::{on_path, servers};
 use super::{Container, Mount};
@@ -67,14 +67,37 @@ fn try_out(bwrap: &Path) -> Result<(), String> {
     }
 }
 
-/// The command that runs the container, not yet started. It takes its standard input as the pipe on which it tells
-/// the inner process's id (`--json-status-fd`); the container's own standard input is empty.
-pub(super) fn command(bwrap: &Path, container: &Container, shims: &Path) -> Command {
-    // The shell moves the pipe from 0 to 3: a descriptor above 2 could not be passed on without unsafe code.
+/// Stands between us and `bwrap`, so that a start that is cut off at any moment leaves nothing behind.
+///
+/// `bwrap` must not die before it has let its inner process go on, or that one waits for ever; and the inner process
+/// dies with `bwrap` only from just before its exec on. So this shell is not killed with us. It hears of our end by
+/// its standard error, a pipe that we hold: before we gave leave (a line) there is nothing to do, since the gate hears
+/// of our end too; afterwards the inner process is armed, and killing `bwrap` takes it along.
+const GUARD: &str = r#"
+exec 3>"$1" 4>&0 5<&2 </dev/null 2>&1
+shift
+"$@" 5<&- &
+bwrap=$!
+{ read -r leave <&5 && { read -r end <&5; kill -KILL "$bwrap"; }; } 3>&- 4>&- >/dev/null 2>&1 &
+guard=$!
+wait "$bwrap"
+code=$?
+kill "$guard" 2>/dev/null
+exit "$code"
+"#;
+
+/// The first process in the sandbox: says that it is there, waits for leave, and becomes the container's command.
+const GATE: &str = r#"echo ready >&4; read -r leave <&4 || exit 125; exec "$@" 4>&-"#;
+
+/// The command that runs the container, not yet started. Its standard input is to be a socket, on which the gate asks
+/// for leave; by then the id of the inner process is in the file `status`. Its standard error is to be a pipe to read
+/// from, held until the end. The container's own input is empty, its errors go where its output goes.
+///
+/// `bwrap` says the id to a file, because writing it to a pipe whose reader was killed would kill `bwrap` too.
+pub(super) fn command(bwrap: &Path, container: &Container, shims: &Path, status: &Path) -> Command {
+    // The shell moves the descriptors: one above 2 could not be passed on without unsafe code.
     let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", r#"exec 3>&0 </dev/null 2>&1; exec "$@""#, "bwrap"])
-        .arg(bwrap);
+    command.args(["-c", GUARD, "guard"]).arg(status).arg(bwrap);
     command.args(["--json-status-fd", "3", "--die-with-parent", "--as-pid-1"]);
     command.args(["--unshare-user", "--unshare-pid", "--unshare-ipc"]);
     command.args(["--uid", &container.uid.to_string(), "--gid", &container.gid.to_string()]);
@@ -98,7 +121,9 @@ pub(super) fn command(bwrap: &Path, container: &Container, shims: &Path) -> Comm
     for (name, value) in environment(container) {
         command.args(["--setenv", &name, &value]);
     }
-    command.arg("--").args(&container.words);
+    command
+        .args(["--", "/bin/sh", "-c", GATE, "gate"])
+        .args(&container.words);
     command
 }
 

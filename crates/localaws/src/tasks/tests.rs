@@ -4,7 +4,7 @@ use super::{Child, Container, Health, HealthCheck, Mount, Stop};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ exec "$@"
 /// An address that no other test run on this machine uses at the moment.
 fn address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let [_, _, high, low] = process::id().to_be_bytes();
     Ipv4Addr::new(127, 100 + high % 100, low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -234,22 +234,51 @@ fn a_parent_that_waits_to_be_killed() {
     child.wait(Duration::from_secs(60));
 }
 
-#[test]
-fn nothing_is_left_when_the_parent_is_killed() {
-    let home = tempfile::tempdir().unwrap();
-    let at = address();
-    let mut parent = Command::new(std::env::current_exe().unwrap())
+/// A parent that starts a server on `home`, as a process of its own.
+fn parent(home: &Path, at: Ipv4Addr) -> process::Child {
+    Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
             "tasks::tests::a_parent_that_waits_to_be_killed",
             "--ignored",
             "--nocapture",
         ])
-        .env("LOCALAWS_TEST_HOME", home.path())
+        .env("LOCALAWS_TEST_HOME", home)
         .env("LOCALAWS_TEST_ADDRESS", at.to_string())
         .stdout(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Processes whose command line has `mark` in it.
+fn processes_with(mark: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(mark))
+        .collect()
+}
+
+#[test]
+fn nothing_is_left_whenever_in_its_start_the_parent_is_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let mark = home.path().to_str().unwrap();
+    for milliseconds in (0..40).step_by(2) {
+        let mut parent = parent(home.path(), address());
+        // The parent itself needs a while to come up; what matters are the different moments.
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+    }
+    until("no process is left", || processes_with(mark).is_empty());
+}
+
+#[test]
+fn nothing_is_left_when_the_parent_is_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let at = address();
+    let mut parent = parent(home.path(), at);
     until("the server answers", || answers(at));
     parent.kill().unwrap();
     parent.wait().unwrap();
