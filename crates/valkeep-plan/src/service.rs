@@ -79,8 +79,7 @@ fn create(input: Input, target: &Target, draft: &mut Draft) {
     draft.step(Step::CreateService {
         cluster: desired.identity.cluster.clone(),
         name: name.clone(),
-        // ECS takes at most 36 characters; the owner's 40 digits already stand for cluster and service.
-        token: desired.identity.owner().chars().take(36).collect(),
+        token: token(&desired.identity.owner(), arn),
         task_definition: arn.clone(),
         launch_type: desired.task.launch_type,
         container: desired.task.container.clone(),
@@ -88,6 +87,21 @@ fn create(input: Input, target: &Target, draft: &mut Draft) {
         settings: service_settings(desired),
         tags,
     });
+}
+
+/// ECS's idempotency token, at most 36 characters. It names the revision, too: one token with another input is refused,
+/// and a service that was deleted may come back with another revision.
+fn token(owner: &str, task_definition: &str) -> String {
+    let owner: String = owner.chars().take(24).collect();
+    let revision: String = task_definition
+        .rsplit(':')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(11)
+        .collect();
+    format!("{owner}-{revision}")
 }
 
 fn waits_for(name: &str, missing: Vec<&'static str>, draft: &mut Draft) {
@@ -366,7 +380,13 @@ fn tasks(input: Input, found: &Service, draft: &mut Draft) {
     if found.desired == 0 {
         return;
     }
-    let Some(primary) = primary(found) else { return };
+    let Some(primary) = primary(found) else {
+        return draft.waiting(
+            Resource::Service,
+            HoldReason::RollingOut,
+            format!("{name} has no deployment yet"),
+        );
+    };
     if primary.rollout == Rollout::Failed {
         return; // `try_again` has said it.
     }

@@ -641,6 +641,36 @@ fn a_rollout_that_lasts_is_looked_at_less_often() {
 }
 
 #[test]
+fn a_service_without_a_deployment_is_not_at_rest() {
+    let mut world = converged();
+    service(&mut world).deployments.clear();
+    assert_eq!(in_the_way(&checked(&desired(), &world)), ["Service Waiting RollingOut"]);
+}
+
+#[test]
+fn the_token_of_a_service_names_its_revision_and_fits() {
+    let token = |definition: &str| {
+        let mut world = converged();
+        world.service = Fact::Absent;
+        world.tasks = Fact::Present(Vec::new());
+        let mut running = world.running_definition.present().expect("one").clone();
+        running.arn = definition.into();
+        world.family = Fact::Present(vec![running]);
+        world.running_definition = Fact::Absent;
+        match checked(&desired(), &world).steps.remove(0) {
+            valkeep_core::Step::CreateService { token, .. } => token,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (one, two) = (
+        token("arn:aws:ecs:r:1:task-definition/f:7"),
+        token("arn:aws:ecs:r:1:task-definition/f:8"),
+    );
+    assert_ne!(one, two);
+    assert!(one.len() <= 36 && one.is_ascii() && one.ends_with("-7"));
+}
+
+#[test]
 fn nothing_is_registered_for_a_service_of_somebody_else() {
     let mut world = converged();
     service(&mut world).tags.clear();
