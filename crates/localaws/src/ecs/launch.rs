@@ -23,7 +23,8 @@ pub(super) struct Launch<'a> {
     pub(super) service: Option<&'a str>,
     pub(super) started_by: Option<String>,
     pub(super) group: String,
-    pub(super) launch_type: String,
+    /// Launch type.
+    pub(super) on: String,
     pub(super) exec: bool,
     pub(super) registry: Option<String>,
     pub(super) overrides: Value,
@@ -77,7 +78,7 @@ pub(super) fn launch(state: &mut State, launch: Launch<'_>) -> String {
         group: launch.group,
         service: launch.service.map(str::to_owned),
         started_by: launch.started_by,
-        launch_type: launch.launch_type,
+        launch_type: launch.on,
         exec: launch.exec,
         subnet: subnets.get(turn % subnets.len().max(1)).cloned(),
         groups: strings(vpc, "securityGroups"),

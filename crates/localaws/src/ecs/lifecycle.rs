@@ -5,9 +5,8 @@ use super::fates::TaskFate;
 use super::launch;
 use super::mounts::{self, Obstacle};
 use super::tasks::{Cause, Phase, StopCode, Task};
-use crate::clock::later;
 use crate::state::State;
-use crate::tasks::{Health, Stop, TaskRunner};
+use crate::tasks::{Child, Health, Stop, TaskRunner};
 use crate::wire::number;
 use crate::{discovery, ec2, logs};
 use jiff::{SignedDuration, Timestamp};
@@ -23,8 +22,7 @@ pub(super) fn step(state: &mut State, task: &mut Task) -> bool {
         Phase::Activating if is_due => run(state, task),
         Phase::Running => return look(state, task),
         Phase::Deactivating if is_due => end_containers(state, task),
-        Phase::Deactivating if all_over(task) => deprovision(state, task),
-        Phase::Stopping if all_over(task) => deprovision(state, task),
+        Phase::Deactivating | Phase::Stopping if all_over(task) => deprovision(state, task),
         Phase::Stopping if is_due => kill(task),
         Phase::Deprovisioning if is_due => finish(state, task),
         _ => return false,
@@ -34,8 +32,8 @@ pub(super) fn step(state: &mut State, task: &mut Task) -> bool {
 
 fn provision(state: &mut State, task: &mut Task) {
     if launch::attach(state, task) {
-        let due = in_seconds(state, state.config.delays.task_pending);
-        task.enter(Phase::Pending, due);
+        let due = state.in_seconds(state.config.delays.task_pending);
+        task.enter(Phase::Pending, Some(due));
     } else {
         fail(
             state,
@@ -55,13 +53,13 @@ fn prepare(state: &mut State, task: &mut Task) {
     match mounts::obstacle(state, task) {
         Some(Obstacle { reason, slow: true }) => {
             task.trouble = Some(reason);
-            task.due = in_seconds(state, state.config.delays.mount_failure);
+            task.due = Some(state.in_seconds(state.config.delays.mount_failure));
         }
         Some(Obstacle { reason, slow: false }) => fail(state, task, reason),
         None => {
             register(state, task);
-            let due = in_seconds(state, state.config.delays.task_activating);
-            task.enter(Phase::Activating, due);
+            let due = state.in_seconds(state.config.delays.task_activating);
+            task.enter(Phase::Activating, Some(due));
         }
     }
 }
@@ -132,7 +130,7 @@ fn judge_real(state: &State, task: &mut Task) {
     let asked = task.containers.iter().filter(|container| container.check().is_some());
     let answers: Vec<Health> = asked
         .filter_map(|container| container.child.as_ref())
-        .map(|child| child.health())
+        .map(Child::health)
         .collect();
     let has = |health| answers.contains(&health);
     task.health = if has(Health::Unhealthy) {
@@ -196,8 +194,8 @@ pub(super) fn stop(state: &mut State, task: &mut Task, cause: Cause) {
     stop_because(state, task, cause);
     if task.phase == Phase::Running {
         deregister(state, task);
-        let due = in_seconds(state, state.config.delays.task_deactivating);
-        task.enter(Phase::Deactivating, due);
+        let due = state.in_seconds(state.config.delays.task_deactivating);
+        task.enter(Phase::Deactivating, Some(due));
     } else {
         deregister(state, task);
         deprovision(state, task);
@@ -241,8 +239,8 @@ fn end_containers(state: &mut State, task: &mut Task) {
             container.exit_code = Some(0);
         }
     }
-    let due = in_seconds(state, launch::stop_timeout_s(task));
-    task.enter(Phase::Stopping, due);
+    let due = state.in_seconds(launch::stop_timeout_s(task));
+    task.enter(Phase::Stopping, Some(due));
 }
 
 fn kill(task: &mut Task) {
@@ -256,8 +254,8 @@ fn kill(task: &mut Task) {
 }
 
 fn deprovision(state: &State, task: &mut Task) {
-    let due = in_seconds(state, state.config.delays.task_deprovisioning);
-    task.enter(Phase::Deprovisioning, due);
+    let due = state.in_seconds(state.config.delays.task_deprovisioning);
+    task.enter(Phase::Deprovisioning, Some(due));
 }
 
 fn finish(state: &mut State, task: &mut Task) {
@@ -323,10 +321,6 @@ fn deregister(state: &mut State, task: &Task) {
 
 fn all_over(task: &Task) -> bool {
     task.containers.iter().all(super::tasks::TaskContainer::is_over)
-}
-
-fn in_seconds(state: &State, seconds: f64) -> Option<Timestamp> {
-    Some(later(state.now, seconds))
 }
 
 fn plus(at: Timestamp, seconds: f64) -> Timestamp {

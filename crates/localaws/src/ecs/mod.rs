@@ -72,6 +72,7 @@ pub(crate) struct EcsState {
 }
 
 /// Answers one operation. Locks the state itself.
+#[expect(clippy::needless_pass_by_value, reason = "the caller has no use for it afterwards")]
 pub(crate) fn call(aws: &LocalAws, operation: &str, input: Value) -> Result<Value, ApiError> {
     let state = &mut *aws.state();
     let input = &input;

@@ -13,7 +13,7 @@ use crate::{logs, wire};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a task cannot start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +93,8 @@ pub(super) fn obstacle(state: &mut State, task: &Task) -> Option<Obstacle> {
         }
     }
     let role = definition.text("taskRoleArn");
-    let volumes = definition.volumes().iter().filter_map(Volume::read);
-    volumes.filter_map(|volume| mount_failure(state, task, &volume, role)).next().map(|(stderr, code)| Obstacle {
+    let mut volumes = definition.volumes().iter().filter_map(Volume::read);
+    volumes.find_map(|volume| mount_failure(state, task, &volume, role)).map(|(stderr, code)| Obstacle {
         reason: format!(
             "ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes: stderr: {stderr} : unsuccessful EFS utils command execution; code: {code}"
         ),
@@ -245,15 +245,15 @@ pub(super) fn mount(state: &mut State, task: &Task, definition: &Definition) -> 
 }
 
 /// Makes a directory; one that exists keeps its mode, as on EFS.
-fn make(directory: &PathBuf, mode: Option<u32>) {
+fn make(directory: &Path, mode: Option<u32>) {
     if directory.is_dir() {
         return;
     }
-    let made = fs::create_dir_all(directory).and_then(|()| match mode {
+    let done = fs::create_dir_all(directory).and_then(|()| match mode {
         Some(mode) => fs::set_permissions(directory, fs::Permissions::from_mode(mode)),
         None => Ok(()),
     });
-    if let Err(error) = made {
+    if let Err(error) = done {
         tracing::error!(directory = %directory.display(), %error, "cannot make a file system's directory");
     }
 }

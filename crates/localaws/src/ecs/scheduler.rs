@@ -372,7 +372,7 @@ fn start(state: &mut State, service: &mut Service, index: usize) {
         service: Some(&service.arn),
         started_by: Some(id),
         group: format!("service:{}", service.name),
-        launch_type: service.launch_type.clone(),
+        on: service.launch_type.clone(),
         exec: service.exec,
         registry: registry.map(str::to_owned),
         overrides: Value::Null,

@@ -113,7 +113,7 @@ pub(super) fn run(state: &mut State, input: &Value) -> Result<Value, ApiError> {
             service: None,
             started_by: text(input, "startedBy").map(str::to_owned),
             group: text(input, "group").map_or_else(|| format!("family:{family}"), str::to_owned),
-            launch_type: text(input, "launchType").unwrap_or("EC2").to_owned(),
+            on: text(input, "launchType").unwrap_or("EC2").to_owned(),
             exec: boolean(input, "enableExecuteCommand").unwrap_or(false),
             registry: None,
             overrides: input.get("overrides").cloned().unwrap_or(Value::Null),

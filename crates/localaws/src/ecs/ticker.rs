@@ -51,13 +51,17 @@ pub(crate) async fn shutdown(aws: &LocalAws) {
 }
 
 fn end(children: &[Child]) {
-    children.iter().for_each(|child| child.stop(Stop::Please));
+    for child in children {
+        child.stop(Stop::Please);
+    }
     let deadline = std::time::Instant::now() + SHUTDOWN_GRACE;
     for child in children {
         child.wait(deadline.saturating_duration_since(std::time::Instant::now()));
     }
     let left: Vec<&Child> = children.iter().filter(|child| child.exit().is_none()).collect();
-    left.iter().for_each(|child| child.stop(Stop::Now));
+    for child in &left {
+        child.stop(Stop::Now);
+    }
     for child in left {
         child.wait(KILL_GRACE);
     }

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
@@ -181,21 +182,18 @@ fn run(container: &Container, shared: &Arc<Shared>) -> io::Result<i32> {
     shims::write(&shims, container.address, servers())?;
     let status = container.files.join("status");
     // Our ends of the conversation with the sandbox are kept until its end: it ends when they are closed.
-    let (mut talk, mut child) = match sandbox::bwrap() {
-        Some(bwrap) => {
-            let (talk, theirs) = UnixStream::pair()?;
-            let (theirs_alive, alive) = io::pipe()?;
-            let mut command = sandbox::command(bwrap, container, &shims, &status);
-            command
-                .stdin(Stdio::from(OwnedFd::from(theirs)))
-                .stderr(Stdio::from(theirs_alive));
-            (Some((BufReader::new(talk), alive)), spawn(command)?)
-        }
-        None => {
-            let mut command = plain::command(container, &shims);
-            command.stderr(Stdio::null());
-            (None, spawn(command)?)
-        }
+    let (mut talk, mut child) = if let Some(bwrap) = sandbox::bwrap() {
+        let (talk, theirs) = UnixStream::pair()?;
+        let (theirs_alive, alive) = io::pipe()?;
+        let mut command = sandbox::command(bwrap, container, &shims, &status);
+        command
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stderr(Stdio::from(theirs_alive));
+        (Some((BufReader::new(talk), alive)), spawn(command)?)
+    } else {
+        let mut command = plain::command(container, &shims);
+        command.stderr(Stdio::null());
+        (None, spawn(command)?)
     };
     let inner = talk.is_some();
     let outer = pid_of(&child).ok_or_else(|| io::Error::other("the process has no id"))?;
@@ -220,7 +218,6 @@ fn run(container: &Container, shared: &Arc<Shared>) -> io::Result<i32> {
     }
     // Whoever still holds the pipe does not hold up the news of the end.
     let _ = last_line.recv_timeout(LAST_LINES);
-    use std::os::unix::process::ExitStatusExt;
     Ok(ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or(0)))
 }
 

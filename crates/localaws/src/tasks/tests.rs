@@ -231,7 +231,7 @@ fn a_parent_that_waits_to_be_killed() {
     let home = std::env::var("LOCALAWS_TEST_HOME").expect("the other test says where");
     let at: Ipv4Addr = std::env::var("LOCALAWS_TEST_ADDRESS").unwrap().parse().unwrap();
     let child = Child::start(server(Path::new(&home), at));
-    child.wait(Duration::from_secs(60));
+    child.wait(Duration::from_mins(1));
 }
 
 /// A parent that starts a server on `home`, as a process of its own.

@@ -1,5 +1,6 @@
 //! ECS by its own operations, in a world that has everything a task needs. Under a paused clock with simulated tasks,
 //! except in [`processes`].
+#![expect(clippy::needless_pass_by_value, clippy::unused_self, reason = "tests read better so")]
 
 mod definitions;
 mod processes;
