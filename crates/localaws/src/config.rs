@@ -65,6 +65,8 @@ pub struct Delays {
     pub dns: f64,
     /// Backup policy from `ENABLING` to `ENABLED`.
     pub backup_policy: f64,
+    /// A new security group until other calls find it. None by default.
+    pub group_shown: f64,
     /// Roles and policies until they count.
     pub iam_propagation: f64,
     /// A Cloud Map namespace until its operation succeeds.
@@ -111,6 +113,7 @@ impl Default for Delays {
             access_point: 1.0,
             dns: 8.0,
             backup_policy: 1.0,
+            group_shown: 0.0,
             iam_propagation: 1.0,
             namespace: 1.0,
             task_provisioning: 1.0,
@@ -144,6 +147,7 @@ impl Delays {
             access_point: 0.0,
             dns: 0.0,
             backup_policy: 0.0,
+            group_shown: 0.0,
             iam_propagation: 0.0,
             namespace: 0.0,
             task_provisioning: 0.0,
@@ -175,6 +179,7 @@ impl Delays {
             access_point: 3.0,
             dns: 90.0,
             backup_policy: 5.0,
+            group_shown: 1.0,
             iam_propagation: 15.0,
             namespace: 30.0,
             task_provisioning: 15.0,

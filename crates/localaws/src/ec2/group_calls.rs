@@ -51,7 +51,9 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
     let id = state.fresh_id("sg");
     add_group(state, &id, &vpc, name, description);
     let arn = state.arn("ec2", &format!("security-group/{id}"));
+    let shown_at = state.in_seconds(state.config.delays.group_shown);
     let group = state.ec2.groups.get_mut(&id).expect("it was just added");
+    group.shown_at = shown_at;
     group.tags = tagging::specified(input, "security-group");
     Ok(json!({
         "return": true, "groupId": id, "securityGroupArn": arn, "tagSet": tag_list(&group.tags, "key", "value"),
@@ -66,8 +68,16 @@ pub(super) fn describe(state: &State, input: &Value) -> Result<Value, ApiError> 
     }
     let filters = Filters::read(input);
     let names = strings(input, "GroupName");
-    let views: Vec<Value> = chosen(&state.ec2.groups, &ids, unknown_group)?
+    let found = chosen(&state.ec2.groups, &ids, unknown_group)?;
+    if let Some(hidden) = found
+        .iter()
+        .find(|group| group.shown_at > state.now && ids.contains(&group.id))
+    {
+        return Err(unknown_group(&hidden.id));
+    }
+    let views: Vec<Value> = found
         .into_iter()
+        .filter(|group| group.shown_at <= state.now)
         .filter(|group| names.is_empty() || names.contains(&group.name))
         .filter(|group| {
             filters.accept(&group.tags, |name| match name {
@@ -138,7 +148,8 @@ pub(super) fn describe_rules(state: &State, input: &Value) -> Result<Value, ApiE
 
 pub(super) fn authorize(state: &mut State, input: &Value, direction: Direction) -> Result<Value, ApiError> {
     let id = required(input, "GroupId")?;
-    let vpc = state.ec2.groups.get(id).ok_or_else(|| unknown_group(id))?.vpc.clone();
+    let group = state.ec2.groups.get(id).filter(|group| group.shown_at <= state.now);
+    let vpc = group.ok_or_else(|| unknown_group(id))?.vpc.clone();
     let mut added = read_rules(state, input)?;
     for rule in &mut added {
         if let Peer::Group(peer) = &rule.peer {

@@ -2,6 +2,7 @@
 
 use super::address::Cidr;
 use crate::state::State;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -15,6 +16,8 @@ pub(crate) struct Group {
     pub(crate) ingress: Vec<Rule>,
     pub(crate) egress: Vec<Rule>,
     pub(crate) tags: BTreeMap<String, String>,
+    /// Calls before this do not find it: EC2 is eventually consistent.
+    pub(super) shown_at: Timestamp,
 }
 
 /// One rule: protocol, ports, and one peer.
@@ -122,6 +125,7 @@ pub(crate) fn add_group(state: &mut State, id: &str, vpc: &str, name: &str, desc
         ingress: Vec::new(),
         egress,
         tags: BTreeMap::new(),
+        shown_at: state.now,
     };
     state.ec2.groups.insert(id.to_owned(), group);
 }

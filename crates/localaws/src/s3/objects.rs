@@ -192,19 +192,19 @@ pub(super) fn get_object(state: &State, call: &Call) -> Result<Answer, ApiError>
         answer.body = content.body.slice(first..=last);
         answer = answer.header("content-range", format!("bytes {first}-{last}/{}", content.body.len()));
     }
-    Ok(answer)
+    // A server would add it, and there may be none.
+    let length = answer.body.len().to_string();
+    Ok(answer.header("content-length", length))
 }
 
 pub(super) fn head_object(state: &State, call: &Call) -> Result<Answer, ApiError> {
     let answer = get_object(state, call)?;
-    let (length, content_type) = (answer.body.len().to_string(), answer.content_type.clone());
+    let content_type = answer.content_type.clone();
     let answer = Answer {
         body: Bytes::new(),
         ..answer
     };
-    Ok(answer
-        .header("content-length", length)
-        .header("content-type", content_type))
+    Ok(answer.header("content-type", content_type))
 }
 
 pub(super) fn delete_object(state: &mut State, call: &Call) -> Result<Answer, ApiError> {

@@ -1,6 +1,6 @@
 //! Security groups, subnets, interfaces.
 
-use crate::client::{Client, instant, text, texts};
+use crate::client::{Client, instant, pass, slow, text, texts};
 use localaws::world::{MAINTENANCE_GROUP, SUBNETS, TASK_GROUP, VPC};
 
 async fn group(aws: &Client, name: &str) -> String {
@@ -54,6 +54,35 @@ async fn a_group_name_is_taken_once_a_vpc_whatever_its_case() {
         )
         .await;
     assert_eq!(text(&elsewhere.body, "Code"), "InvalidVpcID.NotFound");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_group_may_not_be_found_at_once() {
+    let aws = slow();
+    let id = group(&aws, "nfs").await;
+    let early = aws
+        .query("ec2", "DescribeSecurityGroups", &format!("GroupId.1={id}"))
+        .await;
+    assert_eq!(text(&early.body, "Code"), "InvalidGroup.NotFound");
+    let early = aws
+        .query("ec2", "AuthorizeSecurityGroupIngress", &nfs_from(&id, TASK_GROUP))
+        .await;
+    assert_eq!(text(&early.body, "Code"), "InvalidGroup.NotFound");
+    let taken = aws
+        .query(
+            "ec2",
+            "CreateSecurityGroup",
+            &format!("GroupName=nfs&GroupDescription=x&VpcId={VPC}"),
+        )
+        .await;
+    assert_eq!(text(&taken.body, "Code"), "InvalidGroup.Duplicate");
+    pass(1.0).await;
+    assert_eq!(
+        aws.query("ec2", "DescribeSecurityGroups", &format!("GroupId.1={id}"))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
