@@ -24,7 +24,8 @@ pub struct Config {
     /// Where file systems and the files of tasks lie.
     pub data_dir: PathBuf,
     /// First two octets of the addresses in the seeded VPC, and of every task whose subnet lies elsewhere.
-    /// Loopback (127.x), so that a task's address can really be reached.
+    /// Loopback (127.x), so that a task's address can really be reached. [`crate::AddressBlock`] finds one that no
+    /// other local AWS uses; with simulated tasks it does not matter.
     pub ip_block: [u8; 2],
 }
 

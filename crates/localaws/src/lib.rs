@@ -8,6 +8,7 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by it"))]
 
+mod block;
 mod clock;
 mod config;
 mod discovery;
@@ -28,6 +29,7 @@ mod tasks;
 mod wire;
 pub mod world;
 
+pub use block::AddressBlock;
 pub use config::{Config, Delays, Knobs};
 pub use ecs::TaskFate;
 pub use error::ApiError;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use localaws::{Config, Delays, LocalAws, TaskRunner, world};
+use localaws::{AddressBlock, Config, Delays, LocalAws, TaskRunner, world};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -105,7 +105,9 @@ async fn run(serve: Serve) -> Result<()> {
         .or(temporary.as_ref().map(|folder| folder.path().to_owned()))
         .context("no folder")?;
     std::fs::create_dir_all(&data_dir).with_context(|| format!("cannot make the folder {}", data_dir.display()))?;
+    let block = AddressBlock::reserve().context("no block of loopback addresses is free")?;
     let aws = LocalAws::new(Config {
+        ip_block: block.octets(),
         region,
         account,
         seed,
