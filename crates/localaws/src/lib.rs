@@ -5,6 +5,11 @@
 //! ([`serve`]) or without sockets ([`LocalAws::handle`]) under a paused clock.
 //!
 //! It knows nothing of valkeep, checks no signatures, and must never be linked into the shipped binary.
+//!
+//! What it does not do, though AWS does: limit rates (throttling is a [`Fault`]), check the caller's own permissions
+//! (denial is a [`Fault`]), charge, replicate, back up, encrypt, or copy between zones. A `SecureString` is not
+//! encrypted, only withheld. Multipart uploads, object copies, bucket policies and notifications are not known, and
+//! an operation that is not known is refused as such, never taken for another.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by it"))]
 
