@@ -187,6 +187,17 @@ fn the_first_signal_ends_a_service_at_rest() {
 }
 
 #[test]
+fn a_service_that_starts_while_aws_is_away_waits_and_can_be_stopped() {
+    // Nobody listens on port 1.
+    let sandbox = sandbox().env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    let service = Service::start(&sandbox, &["run", "--store", "file:docs"]);
+    service.says("AWS cannot be asked which account this is");
+    service.signal(Signal::SIGTERM);
+    service.says("asked to stop");
+    assert_eq!(service.code(), Some(0));
+}
+
+#[test]
 fn the_second_signal_ends_at_once() {
     let sts = Sts::start();
     let sandbox = with(&sts);

@@ -185,6 +185,10 @@ mod tests {
     const DOCUMENT: &str = include_str!("../../../tests/document.yaml");
 
     fn show(stages: Vec<Plan>) -> String {
+        text(&view(stages), Timestamp::UNIX_EPOCH, &Out::plain())
+    }
+
+    fn view(stages: Vec<Plan>) -> PlanView {
         let scope = Scope {
             partition: "aws".into(),
             account: "123456789012".into(),
@@ -199,8 +203,7 @@ mod tests {
             .into_iter()
             .filter(|hold| hold.reason != HoldReason::Dependency)
             .collect();
-        let view = PlanView::new(&desired, &Observed::nothing(), &Forecast { stages, left });
-        text(&view, Timestamp::UNIX_EPOCH, &Out::plain())
+        PlanView::new(&desired, &Observed::nothing(), &Forecast { stages, left })
     }
 
     fn hold(resource: Resource, kind: HoldKind, reason: HoldReason, message: &str) -> Hold {
@@ -309,6 +312,52 @@ Noted
 
 Plan: 1 to create, 2 to change, 1 to remove; 2 of 4 now
 "
+        );
+    }
+
+    #[test]
+    fn the_json_is_a_promise() {
+        let plan = Plan {
+            steps: vec![Step::StartService {
+                cluster: "production".into(),
+                name: "checkout-valkey".into(),
+                arn: "arn:aws:ecs:eu-west-1:123456789012:service/production/checkout-valkey".into(),
+            }],
+            holds: vec![hold(
+                Resource::Task,
+                HoldKind::Waiting,
+                HoldReason::TasksStopping,
+                "a task still stops",
+            )],
+            retry_at: Some(Timestamp::UNIX_EPOCH),
+        };
+        let held = serde_json::json!({
+            "resource": "task", "kind": "Waiting", "reason": "TasksStopping", "message": "a task still stops",
+        });
+        assert_eq!(
+            serde_json::to_value(view(vec![plan])).expect("serializes"),
+            serde_json::json!({
+                "document": "checkout-cache",
+                "account": "123456789012",
+                "region": "eu-west-1",
+                "cluster": "production",
+                "service": "checkout-valkey",
+                "installation": "default",
+                "outcome": "changes",
+                "summary": {"create": 0, "change": 1, "remove": 0, "now": 1, "held": 1},
+                "stages": [{
+                    "steps": [{
+                        "change": "change",
+                        "resource": "service",
+                        "name": "production/checkout-valkey",
+                        "action": "ecs:UpdateService",
+                        "fields": [{"path": "desiredCount", "from": 0, "to": 1}],
+                    }],
+                    "holds": [held.clone()],
+                    "retryAt": "1970-01-01T00:00:00Z",
+                }],
+                "left": [held],
+            })
         );
     }
 
