@@ -21,9 +21,9 @@ help:
 demo: setup-demo build
 	@$(TARGET)/debug/demo $(if $(KEEP),--keep)
 
-# Always the whole workspace: another selection has other features and would compile all of the SDK again.
+# Always the whole workspace with its tests: another selection has other features and would compile all of the SDK again.
 build:
-	$(CARGO) build --workspace
+	$(CARGO) build --workspace --all-targets
 
 test: setup-test
 	VALKEEP_TEST_VENV=$(VENV) $(CARGO) test --workspace

@@ -48,7 +48,7 @@ async fn the_example_converges_on_moto_and_a_second_pass_changes_nothing() -> Re
                 break;
             }
             for step in last.steps.clone() {
-                let done = aws.act(&desired, &step).await.with_context(|| describe_step(&step).to_string())?;
+                let done = aws.act(&desired, &step).await.with_context(|| format!("{:?}", describe_step(&step)))?;
                 fold(&mut observed, &step, &done);
                 acted += 1;
             }

@@ -34,7 +34,6 @@ impl Shell {
     pub(crate) fn new(aws: &LocalAwsProcess, folder: &Path) -> Self {
         let mut variables: Vec<_> = aws.sdk_variables().map(|(name, value)| (name.clone(), value.clone())).collect();
         variables.push(("VALKEEP_STORE".to_owned(), crate::STORE.to_owned()));
-        variables.push(("VALKEEP_DNS_GRACE".to_owned(), "3s".to_owned()));
         Self { valkeep: program("valkeep").expect("built beside this one"), folder: folder.to_path_buf(), variables }
     }
 
@@ -55,10 +54,10 @@ impl Shell {
 
     /// Starts `valkeep run` with its log in a file.
     pub(crate) fn controller(&self, store: &str, log: &Path) -> Result<Controller> {
-        println!("$ valkeep run --store {store} --poll 1s --probe-interval 2s &");
+        println!("$ valkeep run --store {store} --poll 1s --probe-interval 2s --dns-grace 10s &");
         let log = std::fs::File::create(log)?;
         let process = self
-            .command(&["run", "--store", store, "--poll", "1s", "--probe-interval", "2s"])
+            .command(&["run", "--store", store, "--poll", "1s", "--probe-interval", "2s", "--dns-grace", "10s"])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 use localaws::LocalAws;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// An SDK configuration whose every call ends in `aws`.
 pub fn sdk_config(aws: &LocalAws, region: &str) -> SdkConfig {
@@ -61,6 +61,7 @@ struct VirtualTime(LocalAws);
 
 impl TimeSource for VirtualTime {
     fn now(&self) -> SystemTime {
-        self.0.now().into()
+        let since = self.0.now().as_nanosecond();
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(since).expect("after 1970 and before 2554"))
     }
 }

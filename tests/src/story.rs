@@ -22,8 +22,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 use valkeep_core::ports::{Probe, World};
-use valkeep_core::{ConditionStatus, ConditionType, Desired, Fact, Hold, Observed, Plan, StepFailure};
-use valkeep_plan::{Context as AssessContext, assess, critic, describe_step, fold, plan};
+use valkeep_core::{ConditionStatus, ConditionType, Desired, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Step, StepFailure};
+use valkeep_plan::{Context as AssessContext, StepText, assess, critic, describe_step, fold, plan};
 
 /// Passes of one `settle`. Fifteen seconds apart, so a story may wait for an hour and a half.
 const PASSES_MAX: usize = 400;
@@ -137,10 +137,11 @@ impl Teller {
             std::mem::swap(&mut self.out, &mut text);
             self.print(&told)?;
             std::mem::swap(&mut self.out, &mut text);
-            let waiting = told.plan.retry_at.is_some()
-                || !told.failures.is_empty()
-                || told.plan.holds.iter().any(|hold| hold.kind == valkeep_core::HoldKind::Waiting);
-            let rest = told.steps.is_empty() && !waiting;
+            // What waits for something that is itself held comes to rest with it.
+            let waiting = told.plan.holds.iter().any(|hold| {
+                hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency
+            });
+            let rest = told.steps.is_empty() && told.failures.is_empty() && !waiting;
             // A wait that says the same again is not worth a line.
             if text != said {
                 writeln!(self.out, "+{} s", self.began.elapsed().as_secs())?;
@@ -187,7 +188,7 @@ impl Teller {
             for step in std::mem::take(&mut told.plan.steps) {
                 match world.act(&told.desired, &step).await {
                     Ok(done) => {
-                        told.steps.push(describe_step(&step).to_string());
+                        told.steps.push(words(&step));
                         fold(&mut told.observed, &step, &done);
                     }
                     Err(failure) => told.failures.push(StepFailure { step, failure }),
@@ -291,4 +292,22 @@ impl Teller {
         }
         Ok(())
     }
+}
+
+/// One line a step: what it does to what, and from what to what. Long values are cut; the command line shows them whole.
+fn words(step: &Step) -> String {
+    let StepText { verb, resource, id, changes } = describe_step(step);
+    let short = |value: &str| -> String {
+        if value.chars().count() > 60 { value.chars().take(57).chain("...".chars()).collect() } else { value.to_owned() }
+    };
+    let mut text = format!("{verb} {resource} {id}");
+    for (field, from, to) in changes {
+        // Tags of ours stand on everything and say nothing new here.
+        if field.starts_with("tag valkeep.dev/") && from.is_none() && verb == "create" {
+            continue;
+        }
+        let from = from.map(|from| format!("{} -> ", short(&from))).unwrap_or_default();
+        let _ = write!(text, "\n          {field}: {from}{}", short(&to.unwrap_or_else(|| "(gone)".to_owned())));
+    }
+    text
 }
