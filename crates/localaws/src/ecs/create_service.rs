@@ -59,11 +59,9 @@ pub(super) fn create(state: &mut State, input: &Value) -> Result<Value, ApiError
         steady_said_at: None,
         last_completed: None,
     };
-    // What an INACTIVE service of the same name left behind is forgotten; its tasks are over.
-    state
-        .ecs
-        .tasks
-        .retain(|_, task| task.service.as_ref() != Some(&arn) || !task.is_over());
+    // What an INACTIVE service of the same name left behind is no longer this service's; its tasks are over.
+    state.ecs.of_service.remove(&arn);
+    state.ecs.touched.insert(arn.clone());
     let view = service.view(state, true);
     state.ecs.services.insert(arn, service);
     Ok(json!({ "service": view }))

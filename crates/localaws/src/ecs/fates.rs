@@ -31,6 +31,7 @@ impl LocalAws {
     /// Ends a running task's containers as SIGKILL would. False where no such task (ARN or id) runs.
     pub fn kill_task(&self, task: &str) -> bool {
         let state = &mut *self.state();
+        state.ecs.quiet_until = None;
         let found = state
             .ecs
             .tasks

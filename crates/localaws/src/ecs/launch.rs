@@ -103,6 +103,14 @@ pub(super) fn launch(state: &mut State, launch: Launch<'_>) -> String {
         tags: launch.tags,
         version: 1,
     };
+    if let Some(service) = &task.service {
+        state
+            .ecs
+            .of_service
+            .entry(service.clone())
+            .or_default()
+            .insert(arn.clone());
+    }
     state.ecs.tasks.insert(arn.clone(), task);
     arn
 }

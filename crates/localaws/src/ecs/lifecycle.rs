@@ -5,12 +5,30 @@ use super::fates::TaskFate;
 use super::launch;
 use super::mounts::{self, Obstacle};
 use super::tasks::{Cause, Phase, StopCode, Task};
+use crate::clock::later;
 use crate::state::State;
 use crate::tasks::{Child, Health, Stop, TaskRunner};
 use crate::wire::number;
 use crate::{discovery, ec2, logs};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
+
+/// Whether [`step`] may have anything to do.
+pub(super) fn wants_a_look(state: &State, task: &Task) -> bool {
+    let due = [task.due, forgotten_at(state, task)]
+        .into_iter()
+        .flatten()
+        .any(|due| due <= state.now);
+    let mut containers = task.containers.iter();
+    due || containers
+        .any(|container| container.child.is_some() || (task.phase < Phase::Deprovisioning && container.is_over()))
+}
+
+/// From when on a stopped task is not described any more.
+pub(super) fn forgotten_at(state: &State, task: &Task) -> Option<Timestamp> {
+    task.stopped_at
+        .map(|at| later(at, state.config.delays.stopped_task_kept))
+}
 
 /// Goes on with the task as far as the present allows. True when anything changed.
 pub(super) fn step(state: &mut State, task: &mut Task) -> bool {

@@ -52,8 +52,14 @@ pub(crate) struct EcsState {
     services: BTreeMap<String, services::Service>,
     /// By ARN.
     tasks: BTreeMap<String, tasks::Task>,
+    /// ARNs of the tasks of each service, by its ARN.
+    of_service: BTreeMap<String, BTreeSet<String>>,
+    /// Services that have to be looked at, because they or their tasks have changed.
+    touched: BTreeSet<String>,
     /// Up to when the scheduler has seen everything.
     seen_until: Option<Timestamp>,
+    /// Nothing happens by itself before this; none when something may have changed since it was found out.
+    quiet_until: Option<Timestamp>,
     /// Directories that mounts have made: file system and path. On disk too when tasks are real.
     directories: BTreeSet<(String, String)>,
     /// What befalls the next tasks.
@@ -76,6 +82,9 @@ pub(crate) struct EcsState {
 pub(crate) fn call(aws: &LocalAws, operation: &str, input: Value) -> Result<Value, ApiError> {
     let state = &mut *aws.state();
     let input = &input;
+    if !operation.starts_with("Describe") && !operation.starts_with("List") {
+        state.ecs.quiet_until = None;
+    }
     match operation {
         "CreateCluster" => clusters::create(state, input),
         "DescribeClusters" => Ok(clusters::describe(state, input)),

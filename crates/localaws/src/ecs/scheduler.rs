@@ -9,7 +9,7 @@ use super::{definitions, settings, ticker};
 use crate::LocalAws;
 use crate::clock::{later, seconds_between};
 use crate::state::State;
-use crate::tasks::Health;
+use crate::tasks::{Health, TaskRunner};
 use crate::wire::{boolean, number, text};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -37,6 +37,10 @@ pub(crate) fn tick(aws: &LocalAws) {
 
 fn advance(state: &mut State) {
     let end = state.now;
+    if state.ecs.quiet_until.is_some_and(|until| end < until) {
+        state.ecs.seen_until = Some(end);
+        return;
+    }
     let mut at = state.ecs.seen_until.unwrap_or(end).min(end);
     for _ in 0..STEPS_MAX {
         state.now = at;
@@ -49,63 +53,102 @@ fn advance(state: &mut State) {
     state.now = end;
     settle(state);
     state.ecs.seen_until = Some(end);
+    // Processes end when they like.
+    let simulated = state.config.tasks == TaskRunner::Simulated;
+    state.ecs.quiet_until = simulated.then(|| next_due(state).unwrap_or(Timestamp::MAX));
 }
 
 /// Everything that happens at this very time.
 fn settle(state: &mut State) {
+    let now = state.now;
+    let due: Vec<String> = {
+        let services = state.ecs.services.values();
+        services
+            .filter(|service| dues(state, service).any(|due| due == now))
+            .map(|service| service.arn.clone())
+            .collect()
+    };
+    state.ecs.touched.extend(due);
     for _ in 0..SETTLE_MAX {
+        let tasks: Vec<String> = {
+            let tasks = state.ecs.tasks.values();
+            tasks
+                .filter(|task| lifecycle::wants_a_look(state, task))
+                .map(|task| task.arn.clone())
+                .collect()
+        };
         let mut changed = false;
-        let tasks: Vec<String> = state.ecs.tasks.keys().cloned().collect();
         for arn in tasks {
-            let Some(mut task) = state.ecs.tasks.remove(&arn) else {
-                continue;
-            };
-            changed |= lifecycle::step(state, &mut task);
-            let kept = task
-                .stopped_at
-                .is_none_or(|at| later(at, state.config.delays.stopped_task_kept) > state.now);
-            if kept {
-                state.ecs.tasks.insert(arn, task);
-            }
+            changed |= step_task(state, arn);
         }
-        let services: Vec<String> = state.ecs.services.keys().cloned().collect();
-        for arn in services {
-            let Some(mut service) = state.ecs.services.remove(&arn) else {
-                continue;
-            };
-            changed |= step(state, &mut service);
-            if !matches!(service.status, ServiceStatus::Inactive(until) if until <= state.now) {
-                state.ecs.services.insert(arn, service);
-            }
-        }
-        if !changed {
+        let touched = std::mem::take(&mut state.ecs.touched);
+        if touched.is_empty() && !changed {
             return;
         }
+        for arn in touched {
+            step_service(state, arn);
+        }
+    }
+}
+
+/// True when the task changed.
+fn step_task(state: &mut State, arn: String) -> bool {
+    let Some(mut task) = state.ecs.tasks.remove(&arn) else {
+        return false;
+    };
+    let changed = lifecycle::step(state, &mut task);
+    if changed {
+        state.ecs.touched.extend(task.service.clone());
+    }
+    let forgotten_at = lifecycle::forgotten_at(state, &task);
+    if forgotten_at.is_none_or(|at| at > state.now) {
+        state.ecs.tasks.insert(arn, task);
+    } else if let Some(tasks) = task.service.and_then(|service| state.ecs.of_service.get_mut(&service)) {
+        tasks.remove(&arn);
+    }
+    changed
+}
+
+fn step_service(state: &mut State, arn: String) {
+    let Some(mut service) = state.ecs.services.remove(&arn) else {
+        return;
+    };
+    if step(state, &mut service) {
+        state.ecs.touched.insert(arn.clone());
+    }
+    if matches!(service.status, ServiceStatus::Inactive(until) if until <= state.now) {
+        state.ecs.of_service.remove(&arn);
+    } else {
+        state.ecs.services.insert(arn, service);
     }
 }
 
 /// The next time, after the present, at which something happens by itself.
 fn next_due(state: &State) -> Option<Timestamp> {
-    let delays = &state.config.delays;
     let tasks = state
         .ecs
         .tasks
         .values()
-        .flat_map(|task| [task.due, task.stopped_at.map(|at| later(at, delays.stopped_task_kept))]);
-    let services = state.ecs.services.values().flat_map(|service| {
-        let own = match service.status {
-            ServiceStatus::Active => None,
-            ServiceStatus::Draining(until) | ServiceStatus::Inactive(until) => Some(until),
-        };
-        let deployments = service.deployments.iter().flat_map(|deployment| {
-            let completion = deployment
-                .steady_since
-                .map(|since| later(since, delays.rollout_completion));
-            [Some(deployment.next_start_at), completion]
-        });
-        deployments.chain([own])
+        .flat_map(|task| [task.due, lifecycle::forgotten_at(state, task)]);
+    let services = state.ecs.services.values().flat_map(|service| dues(state, service));
+    tasks.flatten().chain(services).filter(|due| *due > state.now).min()
+}
+
+/// When a service has to be looked at for time's sake.
+fn dues(state: &State, service: &Service) -> impl Iterator<Item = Timestamp> {
+    let own = match service.status {
+        ServiceStatus::Active => None,
+        ServiceStatus::Draining(until) | ServiceStatus::Inactive(until) => Some(until),
+    };
+    let steady = service.steady_said_at.map(|at| later(at, STEADY_SAID_EVERY_S));
+    let completion = state.config.delays.rollout_completion;
+    let deployments = service.deployments.iter().flat_map(move |deployment| {
+        [
+            Some(deployment.next_start_at),
+            deployment.steady_since.map(|since| later(since, completion)),
+        ]
     });
-    tasks.chain(services).flatten().filter(|due| *due > state.now).min()
+    deployments.chain([own, steady]).flatten()
 }
 
 /// One look at a service. True when anything changed.
@@ -125,8 +168,14 @@ fn step(state: &mut State, service: &mut Service) -> bool {
 /// Takes notice of tasks that have ended.
 fn count_ends(state: &mut State, service: &mut Service) -> bool {
     let mut ended = Vec::new();
-    for task in state.ecs.tasks.values_mut() {
-        if task.service.as_ref() == Some(&service.arn) && task.phase >= Phase::Deprovisioning && !task.counted {
+    let arns: Vec<String> = service.tasks(state).map(|task| task.arn.clone()).collect();
+    for arn in arns {
+        if let Some(task) = state
+            .ecs
+            .tasks
+            .get_mut(&arn)
+            .filter(|task| task.phase >= Phase::Deprovisioning && !task.counted)
+        {
             task.counted = true;
             ended.push((task.started_by.clone(), task.cause.as_ref().map(|cause| cause.code)));
         }

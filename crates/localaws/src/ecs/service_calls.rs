@@ -82,6 +82,7 @@ pub(super) fn delete(state: &mut State, input: &Value) -> Result<Value, ApiError
         }
     }
     let view = service.view(state, true);
+    state.ecs.touched.insert(service.arn.clone());
     state.ecs.services.insert(service.arn.clone(), service);
     Ok(json!({ "service": view }))
 }

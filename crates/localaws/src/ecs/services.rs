@@ -99,23 +99,20 @@ impl Service {
     /// Starts a new deployment; the one before keeps the tasks that it has until the scheduler takes them away.
     pub(super) fn deploy(&mut self, state: &mut State, target: super::deployments::Target) {
         let fresh = Deployment::new(state, target);
-        for old in &mut self.deployments {
-            if old.primary {
-                old.primary = false;
-                let tasks = state.ecs.tasks.values();
-                old.wanted = tasks.filter(|task| task.is_of(&old.id) && task.is_wanted()).count();
-            }
-        }
+        let id = self.primary().id.clone();
+        let live = self
+            .tasks(state)
+            .filter(|task| task.is_of(&id) && task.is_wanted())
+            .count();
+        let old = self.primary_mut();
+        (old.primary, old.wanted) = (false, live);
         self.deployments.insert(0, fresh);
         self.steady_said_at = None;
     }
 
     pub(super) fn tasks<'a>(&'a self, state: &'a State) -> impl Iterator<Item = &'a Task> {
-        state
-            .ecs
-            .tasks
-            .values()
-            .filter(|task| task.service.as_ref() == Some(&self.arn))
+        let arns = state.ecs.of_service.get(&self.arn);
+        arns.into_iter().flatten().filter_map(|arn| state.ecs.tasks.get(arn))
     }
 
     pub(super) fn view(&self, state: &State, with_tags: bool) -> Value {

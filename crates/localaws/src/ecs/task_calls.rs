@@ -83,6 +83,7 @@ pub(super) fn stop(state: &mut State, input: &Value) -> Result<Value, ApiError> 
         },
     );
     let view = task_view::view(state, &task, true);
+    state.ecs.touched.extend(task.service.clone());
     state.ecs.tasks.insert(arn, task);
     Ok(json!({ "task": view }))
 }

@@ -54,6 +54,7 @@ pub(super) fn update(state: &mut State, input: &Value) -> Result<Value, ApiError
         service.deploy(state, target);
     }
     let view = service.view(state, true);
+    state.ecs.touched.insert(service.arn.clone());
     state.ecs.services.insert(service.arn.clone(), service);
     Ok(json!({ "service": view }))
 }
