@@ -49,6 +49,8 @@ pub struct Aws {
 pub(crate) struct Inner {
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
+    /// Never tries again by itself: for calls that take no token, where a lost reply and a retry make two of a thing.
+    pub(crate) ecs_once: aws_sdk_ecs::Client,
     pub(crate) efs: aws_sdk_efs::Client,
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
@@ -101,6 +103,11 @@ impl Aws {
             inner: Arc::new(Inner {
                 ec2: aws_sdk_ec2::Client::from_conf(config!(aws_sdk_ec2, sdk, options).build()),
                 ecs: aws_sdk_ecs::Client::from_conf(config!(aws_sdk_ecs, sdk, options).build()),
+                ecs_once: aws_sdk_ecs::Client::from_conf(
+                    config!(aws_sdk_ecs, sdk, options)
+                        .retry_config(aws_config::retry::RetryConfig::disabled())
+                        .build(),
+                ),
                 efs: aws_sdk_efs::Client::from_conf(config!(aws_sdk_efs, sdk, options).build()),
                 iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam, sdk, options).build()),
                 logs: aws_sdk_cloudwatchlogs::Client::from_conf(config!(aws_sdk_cloudwatchlogs, sdk, options).build()),

@@ -8,7 +8,7 @@ use crate::render::service_settings;
 use crate::task_definition::Target;
 use valkeep_core::identity::TAG_STARTING;
 use valkeep_core::observed::{Deployment, Rollout, Service, ServiceSettings, ServiceStatus, Task};
-use valkeep_core::{Fact, HoldKind, HoldReason, Resource, Step, Timestamp};
+use valkeep_core::{DoubtKind, Fact, HoldKind, HoldReason, Resource, Step, Timestamp};
 
 /// The circuit breaker of a one-task service ends a deployment after three failed tasks.
 const FAILURES_A_DEPLOYMENT: usize = 3;
@@ -379,6 +379,10 @@ fn tasks(input: Input, found: &Service, draft: &mut Draft) {
     let name = &input.desired.identity.service;
     if found.desired == 0 {
         return;
+    }
+    // The counts of the service may still say that all is well; which server to ask is not known without the tasks.
+    if let Some(doubt) = input.observed.tasks.doubt().filter(|doubt| doubt.kind != DoubtKind::NotLooked) {
+        draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt);
     }
     let Some(primary) = primary(found) else {
         return draft.waiting(

@@ -31,7 +31,8 @@ fn pairs(tags: &Tags) -> Vec<Tag> {
 }
 
 /// Registers a definition, unless an ACTIVE revision of ours is equal to it: ECS makes a new revision at every call,
-/// so without this look a pass that was cut off between registering and using a revision would leave one more.
+/// so without this look a pass that was cut off between registering and using a revision would leave one more. The call
+/// takes no token, so the SDK must not repeat it: after a lost reply the next pass finds the revision by this look.
 pub(super) async fn register(
     aws: &Inner,
     desired: &Desired,
@@ -54,7 +55,7 @@ pub(super) async fn register(
     let answer = definition::registration(definition)
         .map_err(|error| incomplete(CALL, &error))?
         .set_tags(Some(pairs(tags)))
-        .send_with(&aws.ecs)
+        .send_with(&aws.ecs_once)
         .await
         .named(CALL)?;
     let arn = answer.task_definition().and_then(|made| made.task_definition_arn());
