@@ -119,8 +119,12 @@ async fn healed(scene: &Scene, what: &str) {
     }
 }
 
-/// What goes wrong with the store itself is told by the store's words; a listing that fails names the call.
+/// What goes wrong with the store itself is told by the store's words; a listing that fails names the call, a status that
+/// cannot be written says so.
 fn is_said_by_the_store(operation: &str, said: &str) -> bool {
+    if operation == "PutObject" {
+        return said.contains("unwritten: Some(");
+    }
     // HTTP's names of S3's calls differ from IAM's.
     let call = match operation {
         "ListObjectsV2" => "ListBucket",

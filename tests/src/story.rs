@@ -5,6 +5,7 @@
 //! document minimal.yaml            the document is one of manifests/examples
 //! edit FROM => TO                  the document's text is changed
 //! settle                           passes, with time going on, until nothing more happens
+//! settle quietly                   the same, and only its end is told
 //! pass                             one pass: look, plan, check, act, until no step is left
 //! advance 90                       seconds
 //! hand ec2 RevokeSecurityGroupIngress {"GroupId": "$security_group"}    somebody changes AWS by hand
@@ -97,7 +98,7 @@ impl Teller {
                 self.print(&told)?;
                 self.last = Some(told);
             }
-            "settle" => self.settle().await?,
+            "settle" => self.settle(rest == "quietly").await?,
             "advance" => tokio::time::advance(Duration::from_secs(rest.parse()?)).await,
             "hand" => self.hand(rest)?,
             "fault" => {
@@ -129,8 +130,9 @@ impl Teller {
         Ok(())
     }
 
-    async fn settle(&mut self) -> Result<()> {
+    async fn settle(&mut self, quietly: bool) -> Result<()> {
         let mut said = String::new();
+        let mut steps = 0;
         for _ in 0..PASSES_MAX {
             let told = self.pass().await?;
             let mut text = String::new();
@@ -142,14 +144,18 @@ impl Teller {
                 hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency
             });
             let rest = told.steps.is_empty() && told.failures.is_empty() && !waiting;
+            steps += told.steps.len();
             // A wait that says the same again is not worth a line.
-            if text != said {
+            if text != said && !quietly {
                 writeln!(self.out, "+{} s", self.began.elapsed().as_secs())?;
                 self.out.push_str(&text);
                 said = text;
             }
             self.last = Some(told);
             if rest {
+                if quietly {
+                    writeln!(self.out, "  at rest after {} s and {steps} steps", self.began.elapsed().as_secs())?;
+                }
                 return Ok(());
             }
             tokio::time::advance(PACE).await;

@@ -1,6 +1,6 @@
 # Somebody changes AWS by hand. Each change is put back; a rule that is not ours is left.
 document trigpointing-valkey.yaml
-settle
+settle quietly
 
 # Our rule for the tasks goes.
 hand ec2 RevokeSecurityGroupIngress {"GroupId": "$security_group", "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 2049, "ToPort": 2049, "UserIdGroupPairs": [{"GroupId": "sg-0cccccccccccccccc"}]}]}

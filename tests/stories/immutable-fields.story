@@ -1,6 +1,6 @@
 # What AWS cannot change in place is stalled, and the service goes on as it was.
 document trigpointing-valkey.yaml
-settle
+settle quietly
 edit path: /valkey-data => path: /elsewhere
 settle
 conditions

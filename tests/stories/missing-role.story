@@ -4,5 +4,5 @@ edit name: trigpointing-ecs-task-role => name: nobody
 pass
 conditions
 hand iam CreateRole {"RoleName": "nobody", "AssumeRolePolicyDocument": "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"ecs-tasks.amazonaws.com\"},\"Action\":\"sts:AssumeRole\"}]}"}
-settle
+settle quietly
 conditions

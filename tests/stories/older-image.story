@@ -2,7 +2,7 @@
 document trigpointing-valkey.yaml
 edit valkey/valkey:8.0 => valkey/valkey:9.1
 valkey version 9.1.2
-settle
+settle quietly
 edit valkey/valkey:9.1 => valkey/valkey:8.0
 settle
 conditions

@@ -1,6 +1,6 @@
 # Coming back with staleDump: SetAside, the old dump is renamed under the lock before the server starts.
 document trigpointing-valkey.yaml
-settle
+settle quietly
 edit preset: Balanced => preset: Off
 settle
 valkey keys 500

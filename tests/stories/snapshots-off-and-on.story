@@ -1,6 +1,6 @@
 # The seed's rollback option 2, and back. While snapshots are off the dump ages; on the way back somebody must say what to keep.
 document trigpointing-valkey.yaml
-settle
+settle quietly
 edit preset: Balanced => preset: Off
 settle
 conditions

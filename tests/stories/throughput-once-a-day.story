@@ -1,6 +1,6 @@
 # EFS changes the throughput mode once in 24 hours. valkeep remembers its own change in a tag and says when it may again.
 document trigpointing-valkey.yaml
-settle
+settle quietly
 edit throughputMode: bursting => throughputMode: elastic
 settle
 edit throughputMode: elastic => throughputMode: bursting

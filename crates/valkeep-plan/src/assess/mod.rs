@@ -223,17 +223,29 @@ fn good(desired: &Desired, observed: &Observed, type_: ConditionType) -> (&'stat
             "kept as it is and not looked after: persistence is disabled".to_owned(),
         );
     }
-    let id = match type_ {
+    let subject = match type_ {
         ConditionType::DocumentValid => return ("Valid", "the document is valid".to_owned()),
-        ConditionType::NetworkReady => observed.security_group.present().map(|found| found.id.to_string()),
-        ConditionType::FileSystemReady => observed.file_system.present().map(|found| found.id.to_string()),
-        ConditionType::MountTargetsReady => observed
-            .mount_targets
+        ConditionType::NetworkReady => observed
+            .security_group
             .present()
-            .map(|found| format!("{} mount target(s)", found.len())),
-        ConditionType::AccessPointReady => observed.access_point.present().map(|found| found.id.to_string()),
-        ConditionType::PermissionsReady => observed.role.present().map(|found| found.arn.clone()),
-        ConditionType::TaskDefinitionReady => observed.running_definition.present().map(|found| found.arn.clone()),
+            .map(|found| format!("security group {} is", found.id)),
+        ConditionType::FileSystemReady => observed
+            .file_system
+            .present()
+            .map(|found| format!("file system {} is", found.id)),
+        ConditionType::MountTargetsReady => observed.mount_targets.present().map(|found| match found.as_slice() {
+            [one] => format!("mount target {} is", one.id),
+            several => format!("{} mount targets are", several.len()),
+        }),
+        ConditionType::AccessPointReady => observed
+            .access_point
+            .present()
+            .map(|found| format!("access point {} is", found.id)),
+        ConditionType::PermissionsReady => Some(format!("policy {} is", desired.names.role_policy)),
+        ConditionType::TaskDefinitionReady => observed
+            .running_definition
+            .present()
+            .map(|found| format!("task definition {} is", short_name(&found.arn))),
         ConditionType::ServiceStable => {
             let primary = observed
                 .service
@@ -251,11 +263,16 @@ fn good(desired: &Desired, observed: &Observed, type_: ConditionType) -> (&'stat
     };
     (
         "AsDesired",
-        id.map_or_else(
+        subject.map_or_else(
             || "as the document says".to_owned(),
-            |id| format!("{id} is as the document says"),
+            |subject| format!("{subject} as the document says"),
         ),
     )
+}
+
+/// What follows the last slash of an ARN: family and revision.
+fn short_name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 fn ready(parts: &[(ConditionType, Verdict)]) -> Verdict {
