@@ -11,7 +11,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("valkeep-store", &[]),
     ("valkeep-aws", &["valkeep-core", "valkeep-store"]),
     ("valkeep-valkey", &["valkeep-core"]),
-    ("valkeep-engine", &["valkeep-core", "valkeep-document", "valkeep-plan", "valkeep-store"]),
+    (
+        "valkeep-engine",
+        &["valkeep-core", "valkeep-document", "valkeep-plan", "valkeep-store"],
+    ),
     (
         "valkeep",
         &[
@@ -38,7 +41,11 @@ fn arrows_between_our_crates_go_one_way() {
             .filter(|dependency| dependency.starts_with("valkeep") || dependency == "localaws")
             .collect();
         let allowed: BTreeSet<String> = allowed.iter().map(ToString::to_string).collect();
-        assert!(ours.is_subset(&allowed), "{name} depends on {:?}", ours.difference(&allowed));
+        assert!(
+            ours.is_subset(&allowed),
+            "{name} depends on {:?}",
+            ours.difference(&allowed)
+        );
     }
     let known: BTreeSet<String> = ARROWS.iter().map(|(name, _)| (*name).to_owned()).collect();
     let found: BTreeSet<String> = folders(&repository().join("crates"));
@@ -49,7 +56,10 @@ fn arrows_between_our_crates_go_one_way() {
 fn the_pure_crates_can_name_no_runtime_no_sdk_and_no_chance() {
     for name in ["valkeep-core", "valkeep-plan", "valkeep-document"] {
         for dependency in dependencies(name) {
-            assert!(!IMPURE.iter().any(|word| dependency.starts_with(word)), "{name} depends on {dependency}");
+            assert!(
+                !IMPURE.iter().any(|word| dependency.starts_with(word)),
+                "{name} depends on {dependency}"
+            );
         }
     }
 }
@@ -57,7 +67,9 @@ fn the_pure_crates_can_name_no_runtime_no_sdk_and_no_chance() {
 #[test]
 fn only_one_crate_names_the_sdk() {
     for name in folders(&repository().join("crates")) {
-        let names_it = dependencies(&name).iter().any(|dependency| dependency.starts_with("aws-sdk-"));
+        let names_it = dependencies(&name)
+            .iter()
+            .any(|dependency| dependency.starts_with("aws-sdk-"));
         assert_eq!(names_it, name == "valkeep-aws", "{name}");
     }
 }
@@ -66,7 +78,11 @@ fn only_one_crate_names_the_sdk() {
 fn every_test_file_is_compiled() {
     for package in packages() {
         for entry in source_files(&package.join("tests")).chain(source_files(&package.join("all"))) {
-            let stem = entry.file_stem().expect("a file has a stem").to_string_lossy().into_owned();
+            let stem = entry
+                .file_stem()
+                .expect("a file has a stem")
+                .to_string_lossy()
+                .into_owned();
             if matches!(stem.as_str(), "main" | "mod") {
                 continue;
             }
@@ -105,18 +121,28 @@ fn every_decision_is_numbered_once() {
     for file in std::fs::read_dir(repository().join("docs/decisions")).expect("the folder exists") {
         let name = file.expect("readable").file_name().to_string_lossy().into_owned();
         let number = name.split('-').next().unwrap_or_default().to_owned();
-        assert!(number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit()), "{name}");
+        assert!(
+            number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit()),
+            "{name}"
+        );
         assert_eq!(seen.insert(number, name.clone()), None, "{name}");
     }
 }
 
 fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the repository")
+        .to_path_buf()
 }
 
 fn packages() -> Vec<PathBuf> {
     let crates = repository().join("crates");
-    folders(&crates).into_iter().map(|name| crates.join(name)).chain([repository().join("tests")]).collect()
+    folders(&crates)
+        .into_iter()
+        .map(|name| crates.join(name))
+        .chain([repository().join("tests")])
+        .collect()
 }
 
 /// The names under `[dependencies]`; Cargo.toml of this workspace has one name a line.
@@ -131,7 +157,10 @@ fn dependencies(name: &str) -> BTreeSet<String> {
             names.insert(name.trim().to_owned());
         }
     }
-    assert!(!text.contains("[dependencies."), "{name}: one dependency a line, so that this test can read it");
+    assert!(
+        !text.contains("[dependencies."),
+        "{name}: one dependency a line, so that this test can read it"
+    );
     names
 }
 
@@ -155,7 +184,10 @@ fn source_files(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 
 fn walk(path: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).expect("the folder exists").filter_map(Result::ok) {
+    for entry in std::fs::read_dir(path)
+        .expect("the folder exists")
+        .filter_map(Result::ok)
+    {
         if entry.path().is_dir() {
             files.extend(walk(&entry.path()));
         } else if entry.path().extension().is_some_and(|ending| ending == "rs") {

@@ -31,14 +31,18 @@ async fn localaws_and_moto_differ_only_where_it_is_known() -> Result<()> {
         outcomes
     };
     let known: BTreeMap<String, Known> =
-        serde_json::from_slice(&std::fs::read(folder().join("known-differences.json"))?).context("known-differences.json")?;
+        serde_json::from_slice(&std::fs::read(folder().join("known-differences.json"))?)
+            .context("known-differences.json")?;
 
     let mut wrong = String::new();
     for (case, ours) in &ours {
         let theirs = theirs.get(case).context("both run the same cases")?;
         match known.get(case) {
             None if ours == theirs => {}
-            None => writeln!(wrong, "{case}: not known to differ\n  localaws {ours}\n  moto     {theirs}")?,
+            None => writeln!(
+                wrong,
+                "{case}: not known to differ\n  localaws {ours}\n  moto     {theirs}"
+            )?,
             Some(_) if ours == theirs => writeln!(wrong, "{case}: listed as different, and both answer {ours}")?,
             Some(known) if known.localaws == *ours && known.moto == *theirs => {}
             Some(known) => writeln!(
@@ -63,7 +67,11 @@ async fn outcomes(endpoint: &str) -> Result<BTreeMap<String, Value>> {
         .output()
         .await
         .context("cases.py does not start")?;
-    anyhow::ensure!(output.status.success(), "cases.py: {}", String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(
+        output.status.success(),
+        "cases.py: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 

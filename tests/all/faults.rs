@@ -90,7 +90,12 @@ async fn reference() -> (BTreeSet<(Service, String)>, Inventory) {
     let scene = fresh();
     let running = Running::start(&scene);
     healed(&scene, "no fault").await;
-    let operations: BTreeSet<_> = scene.aws.calls().into_iter().map(|call| (call.service, call.operation)).collect();
+    let operations: BTreeSet<_> = scene
+        .aws
+        .calls()
+        .into_iter()
+        .map(|call| (call.service, call.operation))
+        .collect();
     assert!(operations.len() > 20, "{operations:?}");
     let inventory = scene.inventory();
     running.stop().await;
@@ -114,7 +119,11 @@ fn fault(service: Service, operation: &str, kind: &FaultKind) -> Fault {
 async fn healed(scene: &Scene, what: &str) {
     let deadline = Instant::now() + HEALED;
     while !scene.is_ready(NAME) {
-        assert!(Instant::now() < deadline, "{what}: not Ready after {HEALED:?}: {:#?}", scene.status(NAME));
+        assert!(
+            Instant::now() < deadline,
+            "{what}: not Ready after {HEALED:?}: {:#?}",
+            scene.status(NAME)
+        );
         sleep(Duration::from_secs(1)).await;
     }
 }

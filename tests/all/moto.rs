@@ -29,13 +29,19 @@ async fn the_example_converges_on_moto_and_a_second_pass_changes_nothing() -> Re
     // The document goes through moto's S3, and comes back the same.
     let url: StoreUrl = "s3://valkeep-demo/docs/".parse()?;
     let store = aws.store(url.clone(), url.default_status()?);
-    let text = world.iter().fold(example("trigpointing-valkey.yaml"), |text, (from, to)| text.replace(from, to));
+    let text = world
+        .iter()
+        .fold(example("trigpointing-valkey.yaml"), |text, (from, to)| {
+            text.replace(from, to)
+        });
     store.put("trigpointing-valkey", text.as_bytes()).await?;
     let entry = store.list().await?.pop().context("one document")?;
     let body = store.fetch(&entry).await?;
     assert_eq!(body, text.as_bytes());
     let document = valkeep_document::read(&entry.key, &body).map_err(|findings| anyhow::anyhow!("{findings}"))?;
-    let desired = document.desired(&scope, entry.generation).map_err(|findings| anyhow::anyhow!("{findings}"))?;
+    let desired = document
+        .desired(&scope, entry.generation)
+        .map_err(|findings| anyhow::anyhow!("{findings}"))?;
 
     let mut last = Plan::default();
     for pass in 1..=8 {
@@ -48,7 +54,10 @@ async fn the_example_converges_on_moto_and_a_second_pass_changes_nothing() -> Re
                 break;
             }
             for step in last.steps.clone() {
-                let done = aws.act(&desired, &step).await.with_context(|| format!("{:?}", describe_step(&step)))?;
+                let done = aws
+                    .act(&desired, &step)
+                    .await
+                    .with_context(|| format!("{:?}", describe_step(&step)))?;
                 fold(&mut observed, &step, &done);
                 acted += 1;
             }
@@ -80,7 +89,10 @@ async fn status_is_written_by_compare_and_swap_on_moto_too() -> Result<()> {
         let Written::Yes(first) = store.write_status("cache", b"{\"a\":1}", &Expect::Absent).await? else {
             bail!("{url}: nobody else writes");
         };
-        let Written::Yes(_) = store.write_status("cache", b"{\"a\":2}", &Expect::Tag(first.clone())).await? else {
+        let Written::Yes(_) = store
+            .write_status("cache", b"{\"a\":2}", &Expect::Tag(first.clone()))
+            .await?
+        else {
             bail!("{url}: nobody else writes");
         };
         let late = store.write_status("cache", b"{\"a\":3}", &Expect::Tag(first)).await?;
@@ -95,8 +107,17 @@ async fn status_is_written_by_compare_and_swap_on_moto_too() -> Result<()> {
 /// Makes what the example document expects, by boto3, and tells moto's ids for the example's.
 async fn seed(moto: &Moto) -> Result<BTreeMap<String, String>> {
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/seed.py");
-    let output = Command::new(python_program("python")?).arg(script).arg(&moto.endpoint).kill_on_drop(true).output().await?;
-    anyhow::ensure!(output.status.success(), "seed.py: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(python_program("python")?)
+        .arg(script)
+        .arg(&moto.endpoint)
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    anyhow::ensure!(
+        output.status.success(),
+        "seed.py: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
@@ -105,6 +126,8 @@ fn config(moto: &Moto) -> SdkConfig {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
         .endpoint_url(&moto.endpoint)
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("AKIDTEST", "secret", None, None, "tests")))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            "AKIDTEST", "secret", None, None, "tests",
+        )))
         .build()
 }

@@ -27,7 +27,11 @@ async fn at_every_call(kind: &FaultKind) {
 
     for nth in 1..=calls {
         let scene = fresh();
-        let mut fault = Fault { matches: localaws::Match::default(), kind: kind.clone() }.nth(nth as u64);
+        let mut fault = Fault {
+            matches: localaws::Match::default(),
+            kind: kind.clone(),
+        }
+        .nth(nth as u64);
         fault.matches.times = Some(1);
         scene.aws.inject(fault);
         let engine = tokio::spawn(scene.engine(Settings::default()).run(CancellationToken::new()));
@@ -38,7 +42,10 @@ async fn at_every_call(kind: &FaultKind) {
         }
         // Dropping the future is what a kill looks like from here: nothing of it runs any more.
         engine.abort();
-        assert!(engine.await.is_err_and(|error| error.is_cancelled()), "killed at call {nth}");
+        assert!(
+            engine.await.is_err_and(|error| error.is_cancelled()),
+            "killed at call {nth}"
+        );
         scene.aws.clear_faults();
 
         run_until_ready(&scene, &format!("killed at call {nth} of {calls}")).await;
@@ -51,7 +58,11 @@ async fn run_until_ready(scene: &Scene, what: &str) {
     let engine = tokio::spawn(scene.engine(Settings::default()).run(stop.clone()));
     let deadline = Instant::now() + Duration::from_mins(30);
     while !scene.is_ready(NAME) {
-        assert!(Instant::now() < deadline, "{what}: not Ready: {:#?}", scene.status(NAME));
+        assert!(
+            Instant::now() < deadline,
+            "{what}: not Ready: {:#?}",
+            scene.status(NAME)
+        );
         sleep(Duration::from_secs(1)).await;
     }
     stop.cancel();

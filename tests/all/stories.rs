@@ -28,12 +28,20 @@ fn every_story_is_told_as_its_transcript_golden() {
         }
     }
     assert!(told >= 10, "{told} stories");
-    assert!(wrong.is_empty(), "UPDATE_GOLDEN=1 cargo test --workspace -- golden\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "UPDATE_GOLDEN=1 cargo test --workspace -- golden\n{}",
+        wrong.join("\n")
+    );
 }
 
 /// The first line that differs, with what comes before it.
 fn difference(expected: &str, now: &str) -> String {
-    let at = expected.lines().zip(now.lines()).take_while(|(one, two)| one == two).count();
+    let at = expected
+        .lines()
+        .zip(now.lines())
+        .take_while(|(one, two)| one == two)
+        .count();
     let before: Vec<&str> = now.lines().skip(at.saturating_sub(3)).take(at.min(3)).collect();
     format!(
         "{}\n- {}\n+ {}",

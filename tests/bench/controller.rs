@@ -12,7 +12,17 @@ impl Controller {
     pub(crate) fn start(endpoint: &str, store: &str, resync: Duration) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("valkeep");
         let process = Command::new(&program)
-            .args(["run", "--store", store, "--resync", &format!("{}s", resync.as_secs()), "--dns-grace", "0s", "--log", "error"])
+            .args([
+                "run",
+                "--store",
+                store,
+                "--resync",
+                &format!("{}s", resync.as_secs()),
+                "--dns-grace",
+                "0s",
+                "--log",
+                "error",
+            ])
             .envs([
                 ("AWS_ENDPOINT_URL", endpoint),
                 ("AWS_REGION", "eu-west-1"),
@@ -38,8 +48,14 @@ impl Controller {
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
         // The name may hold spaces and ends with the last parenthesis; utime and stime are the 12th and 13th after it.
-        let fields: Vec<&str> = stat.rsplit(')').next().context("a stat line")?.split_whitespace().collect();
-        let ticks: u64 = fields.get(11).context("utime")?.parse::<u64>()? + fields.get(12).context("stime")?.parse::<u64>()?;
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .context("a stat line")?
+            .split_whitespace()
+            .collect();
+        let ticks: u64 =
+            fields.get(11).context("utime")?.parse::<u64>()? + fields.get(12).context("stime")?.parse::<u64>()?;
         let per_second = sysconf(SysconfVar::CLK_TCK)?.context("clock ticks")?;
         Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
     }
@@ -47,7 +63,10 @@ impl Controller {
     /// The most memory that was ever resident.
     pub(crate) fn resident_mb(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .context("VmHWM")?;
         Ok(line.split_whitespace().next().context("a number")?.parse::<u64>()? / 1024)
     }
 

@@ -28,23 +28,37 @@ const CHAIN: [&str; 9] = [
 ];
 
 fn main() -> Result<()> {
-    println!("valkeep {}, {} build\n", env!("CARGO_PKG_VERSION"), if cfg!(debug_assertions) { "debug" } else { "release" });
+    println!(
+        "valkeep {}, {} build\n",
+        env!("CARGO_PKG_VERSION"),
+        if cfg!(debug_assertions) { "debug" } else { "release" }
+    );
     paused(second_pass())?;
     paused(chain())?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(fleet())
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(fleet())
 }
 
 /// In one process on a paused clock: only calls and their order count.
 fn paused(work: impl Future<Output = Result<()>>) -> Result<()> {
     fastrand::seed(1);
-    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()?
+        .block_on(work)
 }
 
 async fn second_pass() -> Result<()> {
     let scene = Scene::new(Delays::default());
     scene.put("cache.yaml", &example("trigpointing-valkey.yaml"));
     let stop = CancellationToken::new();
-    let settings = Settings { poll: Duration::from_hours(24), ..Settings::default() };
+    let settings = Settings {
+        poll: Duration::from_hours(24),
+        ..Settings::default()
+    };
     let resync = settings.resync;
     let engine = tokio::spawn(scene.engine(settings).run(stop.clone()));
     ready(&scene).await?;
@@ -56,10 +70,15 @@ async fn second_pass() -> Result<()> {
     engine.await?;
     let mut by_operation: BTreeMap<String, usize> = BTreeMap::new();
     for call in &calls {
-        *by_operation.entry(format!("{:?}:{}", call.service, call.operation)).or_default() += 1;
+        *by_operation
+            .entry(format!("{:?}:{}", call.service, call.operation))
+            .or_default() += 1;
     }
     let changes = calls.iter().filter(|call| call.mutating).count();
-    println!("Second pass over the converged example: {} calls, {changes} of them mutating (bounds: 14 and 0)", calls.len());
+    println!(
+        "Second pass over the converged example: {} calls, {changes} of them mutating (bounds: 14 and 0)",
+        calls.len()
+    );
     for (operation, times) in by_operation {
         println!("  {times} x {operation}");
     }
@@ -75,8 +94,16 @@ async fn chain() -> Result<()> {
     let stop = CancellationToken::new();
     let began = Instant::now();
     let engine = tokio::spawn(scene.engine(Settings::default()).run(stop.clone()));
-    while scene.aws.calls().iter().all(|call| call.operation != "UpdateService" || call.status != 200) {
-        ensure!(began.elapsed() < Duration::from_mins(5), "the service was never started");
+    while scene
+        .aws
+        .calls()
+        .iter()
+        .all(|call| call.operation != "UpdateService" || call.status != 200)
+    {
+        ensure!(
+            began.elapsed() < Duration::from_mins(5),
+            "the service was never started"
+        );
         sleep(Duration::from_millis(1)).await;
     }
     let took = began.elapsed();
@@ -113,14 +140,24 @@ async fn fleet() -> Result<()> {
     let mut controller = Controller::start(&server.endpoint, scene::DOCUMENTS, resync)?;
     let began = Instant::now();
     let services = || {
-        aws.calls().iter().filter(|call| call.operation == "UpdateService" && call.status == 200).count()
+        aws.calls()
+            .iter()
+            .filter(|call| call.operation == "UpdateService" && call.status == 200)
+            .count()
     };
     while services() < FLEET {
-        ensure!(began.elapsed() < Duration::from_mins(30), "{} of {FLEET} services started", services());
+        ensure!(
+            began.elapsed() < Duration::from_mins(30),
+            "{} of {FLEET} services started",
+            services()
+        );
         controller.alive()?;
         sleep(Duration::from_secs(1)).await;
     }
-    println!("Fleet of {FLEET} documents: every service started after {} s", began.elapsed().as_secs());
+    println!(
+        "Fleet of {FLEET} documents: every service started after {} s",
+        began.elapsed().as_secs()
+    );
     // Whatever is left of the first passes ends within a resync.
     sleep(resync).await;
     aws.clear_calls();
@@ -130,8 +167,15 @@ async fn fleet() -> Result<()> {
     let cpu = controller.cpu()? - cpu;
     let window = from.elapsed();
     let calls = aws.calls();
-    let passes = calls.iter().filter(|call| call.operation == "DescribeFileSystems").count();
-    let changes = calls.iter().filter(|call| call.mutating).map(|call| call.operation.as_str()).collect::<Vec<_>>();
+    let passes = calls
+        .iter()
+        .filter(|call| call.operation == "DescribeFileSystems")
+        .count();
+    let changes = calls
+        .iter()
+        .filter(|call| call.mutating)
+        .map(|call| call.operation.as_str())
+        .collect::<Vec<_>>();
     ensure!(passes > 0, "no pass in {window:?}");
     println!(
         "At rest, {} s with a resync of {} s: {passes} passes, {:.1} calls a pass, {} mutating calls outside status\n\
@@ -152,7 +196,11 @@ async fn fleet() -> Result<()> {
 async fn ready(scene: &Scene) -> Result<()> {
     let deadline = Instant::now() + Duration::from_mins(30);
     while !scene.is_ready("trigpointing-valkey") {
-        ensure!(Instant::now() < deadline, "not Ready: {:#?}", scene.status("trigpointing-valkey"));
+        ensure!(
+            Instant::now() < deadline,
+            "not Ready: {:#?}",
+            scene.status("trigpointing-valkey")
+        );
         sleep(Duration::from_millis(50)).await;
     }
     scene.status("trigpointing-valkey").context("a status")?;

@@ -30,7 +30,9 @@ impl LocalAwsProcess {
         let mut lines = BufReader::new(process.stdout.take().context("stdout is piped")?).lines();
         // The last line it prints at the start; what follows would be output while it runs, and there is none.
         while !variables.contains_key("AWS_ENDPOINT_URL") || variables.len() < 6 {
-            let line = lines.next().context("localaws ended without saying where it listens")??;
+            let line = lines
+                .next()
+                .context("localaws ended without saying where it listens")??;
             if let Some((name, value)) = line.trim_start_matches("export ").split_once('=') {
                 variables.insert(name.to_owned(), value.trim_matches('\'').trim_matches('"').to_owned());
             }
@@ -55,7 +57,8 @@ impl LocalAwsProcess {
 
     /// ECS `StopTask`, as a person would ask for it.
     pub(crate) fn stop_task(&self, task: &str) -> Result<()> {
-        let body = serde_json::json!({ "cluster": "trigpointing-cluster", "task": task, "reason": "the demo" }).to_string();
+        let body =
+            serde_json::json!({ "cluster": "trigpointing-cluster", "task": task, "reason": "the demo" }).to_string();
         let address = self.endpoint().trim_start_matches("http://");
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;

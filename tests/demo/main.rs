@@ -23,11 +23,19 @@ fn main() -> Result<()> {
     let began = Instant::now();
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let document = folder.path().join("trigpointing-valkey.yaml");
-    std::fs::copy(repository().join("manifests/examples/trigpointing-valkey.yaml"), &document)?;
+    std::fs::copy(
+        repository().join("manifests/examples/trigpointing-valkey.yaml"),
+        &document,
+    )?;
 
     title("A local AWS: S3, EFS, ECS, EC2, IAM and Logs over their real wire protocols");
     let aws = LocalAwsProcess::start(&folder.path().join("aws"))?;
-    println!("listening on {}, account {}, region {}", aws.endpoint(), aws.value("AWS_ACCOUNT_ID"), aws.value("AWS_REGION"));
+    println!(
+        "listening on {}, account {}, region {}",
+        aws.endpoint(),
+        aws.value("AWS_ACCOUNT_ID"),
+        aws.value("AWS_REGION")
+    );
     let shell = Shell::new(&aws, folder.path());
 
     title("The document, and what valkeep would do about it");
@@ -43,9 +51,16 @@ fn main() -> Result<()> {
     title("Keys go in, and ECS stops the task: SIGTERM, Valkey's final save, a new task");
     let first = shell.serving(NAME)?;
     shell.write_keys(&first.address, "key", KEYS)?;
-    println!("{} keys in the task at {}", shell.count_keys(&first.address)?, first.address);
+    println!(
+        "{} keys in the task at {}",
+        shell.count_keys(&first.address)?,
+        first.address
+    );
     aws.stop_task(&first.task)?;
-    println!("$ aws ecs stop-task --cluster trigpointing-cluster --task {}", first.task);
+    println!(
+        "$ aws ecs stop-task --cluster trigpointing-cluster --task {}",
+        first.task
+    );
     let second = shell.wait_for_another_task(NAME, &first.task, Duration::from_secs(60))?;
     let found = shell.count_written(&second.address, "key", KEYS)?;
     println!("{found} of {KEYS} keys are back in the next task at {}", second.address);
@@ -59,17 +74,31 @@ fn main() -> Result<()> {
     let third = shell.wait_for_another_task(NAME, &second.task, Duration::from_secs(60))?;
     let kept = shell.count_written(&third.address, "key", KEYS)?;
     let unsaved = shell.count_written(&third.address, "unsaved", UNSAVED)?;
-    println!("after kill -9: {kept} of {KEYS} snapshotted keys are there, {} of {UNSAVED} unsaved ones are lost", UNSAVED - unsaved);
+    println!(
+        "after kill -9: {kept} of {KEYS} snapshotted keys are there, {} of {UNSAVED} unsaved ones are lost",
+        UNSAVED - unsaved
+    );
     ensure!(kept == KEYS, "a kill -9 cost keys that had been saved");
 
     title("A change: more frequent snapshots");
     replace(&document, "preset: Balanced", "preset: Frequent")?;
     println!("$ sed -i 's/preset: Balanced/preset: Frequent/' trigpointing-valkey.yaml");
     shell.run_expecting(2, &["plan", "trigpointing-valkey.yaml"])?;
-    shell.run(&["apply", "trigpointing-valkey.yaml", "--store", STORE, "--wait", "--timeout", "90s"])?;
+    shell.run(&[
+        "apply",
+        "trigpointing-valkey.yaml",
+        "--store",
+        STORE,
+        "--wait",
+        "--timeout",
+        "90s",
+    ])?;
     let fourth = shell.serving(NAME)?;
     let kept = shell.count_written(&fourth.address, "key", KEYS)?;
-    println!("{kept} of {KEYS} keys are in the task that runs the new definition, save = \"{}\"", shell.save_points(&fourth.address)?);
+    println!(
+        "{kept} of {KEYS} keys are in the task that runs the new definition, save = \"{}\"",
+        shell.save_points(&fourth.address)?
+    );
     ensure!(kept == KEYS, "keys were lost over a change");
     ensure!(fourth.task != third.task, "the change was not rolled out");
 
@@ -93,7 +122,9 @@ fn stay(shell: &Shell, address: &str) -> Result<()> {
     println!("Three things to try:");
     println!("  valkey-cli -h {host} -p {port} INFO persistence");
     println!("  valkeep status {NAME} --watch");
-    println!("  aws efs describe-mount-targets --file-system-id \"$(aws efs describe-file-systems --query 'FileSystems[0].FileSystemId' --output text)\"");
+    println!(
+        "  aws efs describe-mount-targets --file-system-id \"$(aws efs describe-file-systems --query 'FileSystems[0].FileSystemId' --output text)\""
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(tokio::signal::ctrl_c())?;
     Ok(())
@@ -104,7 +135,10 @@ fn title(text: &str) {
 }
 
 fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the repository")
+        .to_path_buf()
 }
 
 fn replace(file: &Path, from: &str, to: &str) -> Result<()> {

@@ -32,9 +32,16 @@ pub(crate) struct Serving {
 
 impl Shell {
     pub(crate) fn new(aws: &LocalAwsProcess, folder: &Path) -> Self {
-        let mut variables: Vec<_> = aws.sdk_variables().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut variables: Vec<_> = aws
+            .sdk_variables()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         variables.push(("VALKEEP_STORE".to_owned(), crate::STORE.to_owned()));
-        Self { valkeep: program("valkeep").expect("built beside this one"), folder: folder.to_path_buf(), variables }
+        Self {
+            valkeep: program("valkeep").expect("built beside this one"),
+            folder: folder.to_path_buf(),
+            variables,
+        }
     }
 
     /// Runs `valkeep` and shows its output; it must succeed.
@@ -47,7 +54,11 @@ impl Shell {
         println!("$ valkeep {}", arguments.join(" "));
         std::io::stdout().flush()?;
         let status = self.command(arguments).status()?;
-        ensure!(status.code() == Some(code), "valkeep {} ended with {status}, expected {code}", arguments.join(" "));
+        ensure!(
+            status.code() == Some(code),
+            "valkeep {} ended with {status}, expected {code}",
+            arguments.join(" ")
+        );
         println!();
         Ok(())
     }
@@ -57,7 +68,17 @@ impl Shell {
         println!("$ valkeep run --store {store} --poll 1s --probe-interval 2s --dns-grace 10s &");
         let log = std::fs::File::create(log)?;
         let process = self
-            .command(&["run", "--store", store, "--poll", "1s", "--probe-interval", "2s", "--dns-grace", "10s"])
+            .command(&[
+                "run",
+                "--store",
+                store,
+                "--poll",
+                "1s",
+                "--probe-interval",
+                "2s",
+                "--dns-grace",
+                "10s",
+            ])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -67,7 +88,10 @@ impl Shell {
 
     /// The status as JSON.
     pub(crate) fn status(&self, name: &str) -> Result<Value> {
-        let output = self.command(&["status", name, "--output", "json"]).stderr(Stdio::inherit()).output()?;
+        let output = self
+            .command(&["status", name, "--output", "json"])
+            .stderr(Stdio::inherit())
+            .output()?;
         ensure!(output.status.success(), "valkeep status ended with {}", output.status);
         serde_json::from_slice(&output.stdout).context("the status is JSON")
     }
@@ -88,7 +112,10 @@ impl Shell {
     /// Waits until the status says that at least so many changes are at risk.
     pub(crate) fn wait_for_keys_at_risk(&self, name: &str, least: u64) -> Result<u64> {
         self.wait(name, Duration::from_secs(30), "the keys at risk are seen", |status| {
-            status.pointer("/status/valkey/keysAtRisk").and_then(Value::as_u64).filter(|keys| *keys >= least)
+            status
+                .pointer("/status/valkey/keysAtRisk")
+                .and_then(Value::as_u64)
+                .filter(|keys| *keys >= least)
         })
     }
 
@@ -99,14 +126,21 @@ impl Shell {
             if let Some(found) = look(&status) {
                 return Ok(found);
             }
-            ensure!(Instant::now() < deadline, "waited {} s until {what}: {status:#}", bound.as_secs());
+            ensure!(
+                Instant::now() < deadline,
+                "waited {} s until {what}: {status:#}",
+                bound.as_secs()
+            );
             std::thread::sleep(LOOK);
         }
     }
 
     /// Writes `count` keys; every one is acknowledged.
     pub(crate) fn write_keys(&self, address: &str, stem: &str, count: usize) -> Result<()> {
-        println!("$ for n in $(seq 1 {count}); do valkey-cli -h {} SET {stem}:$n value-$n; done", host(address));
+        println!(
+            "$ for n in $(seq 1 {count}); do valkey-cli -h {} SET {stem}:$n value-$n; done",
+            host(address)
+        );
         let mut commands = String::new();
         for n in 1..=count {
             writeln!(commands, "SET {stem}:{n} value-{n}")?;
@@ -124,7 +158,11 @@ impl Shell {
             writeln!(commands, "GET {stem}:{n}")?;
         }
         let answers = self.valkey(address, &commands)?;
-        Ok(answers.lines().zip(1..).filter(|(line, n)| *line == format!("value-{n}")).count())
+        Ok(answers
+            .lines()
+            .zip(1..)
+            .filter(|(line, n)| *line == format!("value-{n}"))
+            .count())
     }
 
     /// `DBSIZE`
@@ -134,7 +172,12 @@ impl Shell {
 
     /// `CONFIG GET save`
     pub(crate) fn save_points(&self, address: &str) -> Result<String> {
-        Ok(self.valkey(address, "CONFIG GET save\n")?.lines().nth(1).unwrap_or_default().to_owned())
+        Ok(self
+            .valkey(address, "CONFIG GET save\n")?
+            .lines()
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// SIGKILL to the server process behind an address of localaws.
@@ -142,12 +185,18 @@ impl Shell {
         let host = host(address);
         for entry in std::fs::read_dir("/proc")? {
             let entry = entry?;
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            let Ok(line) = std::fs::read(entry.path().join("cmdline")) else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            let Ok(line) = std::fs::read(entry.path().join("cmdline")) else {
+                continue;
+            };
             let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
             let bound = words.windows(2).any(|pair| pair[0] == "--bind" && pair[1] == host);
             // A running server writes its address into its title instead of its arguments.
-            let titled = words.first().is_some_and(|title| title.contains("-server") && title.contains(address));
+            let titled = words
+                .first()
+                .is_some_and(|title| title.contains("-server") && title.contains(address));
             if (bound || titled) && !line.starts_with(b"bwrap") && !words[0].ends_with("/bwrap") {
                 println!("$ kill -9 {pid}");
                 kill(Pid::from_raw(pid), Signal::SIGKILL)?;
@@ -159,12 +208,18 @@ impl Shell {
 
     /// `http://127.0.0.1:PORT`
     pub(crate) fn endpoint(&self) -> &str {
-        self.variables.iter().find(|(name, _)| name == "AWS_ENDPOINT_URL").map_or("", |(_, value)| value)
+        self.variables
+            .iter()
+            .find(|(name, _)| name == "AWS_ENDPOINT_URL")
+            .map_or("", |(_, value)| value)
     }
 
     /// What to type in another terminal.
     pub(crate) fn exports(&self) -> String {
-        self.variables.iter().map(|(name, value)| format!("  export {name}={value}\n")).collect()
+        self.variables
+            .iter()
+            .map(|(name, value)| format!("  export {name}={value}\n"))
+            .collect()
     }
 
     fn valkey(&self, address: &str, commands: &str) -> Result<String> {
@@ -187,7 +242,10 @@ impl Shell {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.valkeep);
-        command.args(arguments).current_dir(&self.folder).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+            .args(arguments)
+            .current_dir(&self.folder)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 }
@@ -211,13 +269,21 @@ impl Drop for Controller {
 
 fn serving(status: &Value) -> Option<Serving> {
     let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    Some(Serving { task: text("/status/resources/taskArn")?, address: text("/status/address")? })
+    Some(Serving {
+        task: text("/status/resources/taskArn")?,
+        address: text("/status/address")?,
+    })
 }
 
 fn is_ready(status: &Value) -> bool {
-    status.pointer("/status/conditions").and_then(Value::as_array).is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-    })
+    status
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .is_some_and(|conditions| {
+            conditions
+                .iter()
+                .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        })
 }
 
 fn host(address: &str) -> &str {

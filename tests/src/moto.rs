@@ -17,8 +17,10 @@ pub struct Moto {
 
 /// A program of the Python environment that `make test` sets up.
 pub fn python_program(name: &str) -> Result<PathBuf> {
-    let venv = std::env::var_os("VALKEEP_TEST_VENV")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.venv"), PathBuf::from);
+    let venv = std::env::var_os("VALKEEP_TEST_VENV").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.venv"),
+        PathBuf::from,
+    );
     let program = venv.join("bin").join(name);
     if !program.exists() {
         bail!("{} is not there; `make setup-test` makes it", program.display());
@@ -50,6 +52,9 @@ impl Moto {
         .context("moto_server did not say where it listens within 60 s")??;
         // Somebody must read on, or the pipe fills and moto stops.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { endpoint, _process: process })
+        Ok(Self {
+            endpoint,
+            _process: process,
+        })
     }
 }

@@ -42,10 +42,17 @@ impl Clock for SceneClock {
 impl Scene {
     /// The world of the example document.
     pub fn new(delays: Delays) -> Self {
-        let aws = LocalAws::new(Config { delays, ..Config::default() });
+        let aws = LocalAws::new(Config {
+            delays,
+            ..Config::default()
+        });
         world::trigpointing(&aws);
         let valkey = ToldValkey::healthy(aws.now());
-        Self { aws, valkey, dns_grace_s: 90 }
+        Self {
+            aws,
+            valkey,
+            dns_grace_s: 90,
+        }
     }
 
     /// Clients as a new process would make them. Each has its own retry quota, which the SDK otherwise shares.
@@ -55,7 +62,10 @@ impl Scene {
         let region = &self.aws.config().region;
         Aws::new(
             &in_process::sdk_config(&self.aws, region),
-            Options { retry_partition: Some(partition), ..Options::default() },
+            Options {
+                retry_partition: Some(partition),
+                ..Options::default()
+            },
         )
     }
 
@@ -79,12 +89,20 @@ impl Scene {
     pub fn engine(&self, settings: Settings) -> Engine<Aws, ToldValkey, SceneClock> {
         let aws = self.client();
         let store = store(&aws);
-        Engine::new(settings, vec![store], Arc::new(aws), Arc::new(self.valkey.clone()), Arc::new(self.clock()), self.scope())
+        Engine::new(
+            settings,
+            vec![store],
+            Arc::new(aws),
+            Arc::new(self.valkey.clone()),
+            Arc::new(self.clock()),
+            self.scope(),
+        )
     }
 
     /// Puts a document under `docs/`.
     pub fn put(&self, key: &str, text: &str) {
-        self.aws.put_object(world::BUCKET, &format!("docs/{key}"), text.to_owned());
+        self.aws
+            .put_object(world::BUCKET, &format!("docs/{key}"), text.to_owned());
     }
 
     /// The status beside the documents.
@@ -96,9 +114,11 @@ impl Scene {
     /// Whether the status says Ready.
     pub fn is_ready(&self, name: &str) -> bool {
         self.status(name).is_some_and(|status| {
-            status["status"]["conditions"]
-                .as_array()
-                .is_some_and(|conditions| conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
+            status["status"]["conditions"].as_array().is_some_and(|conditions| {
+                conditions
+                    .iter()
+                    .any(|one| one["type"] == "Ready" && one["status"] == "True")
+            })
         })
     }
 
@@ -112,13 +132,21 @@ impl Scene {
     /// How many there are of everything that valkeep makes.
     pub fn inventory(&self) -> Inventory {
         let count = |service, operation: &str, input: Value, list: &str| {
-            self.look(service, operation, &input)[list].as_array().map_or(0, Vec::len)
+            self.look(service, operation, &input)[list]
+                .as_array()
+                .map_or(0, Vec::len)
         };
         let file_systems = self.look(Service::Efs, "DescribeFileSystems", &json!({}))["FileSystems"].clone();
-        let ids: Vec<Value> =
-            file_systems.as_array().into_iter().flatten().map(|one| one["FileSystemId"].clone()).collect();
+        let ids: Vec<Value> = file_systems
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| one["FileSystemId"].clone())
+            .collect();
         let of_each = |operation: &str, list: &str| {
-            ids.iter().map(|id| count(Service::Efs, operation, json!({ "FileSystemId": id }), list)).sum()
+            ids.iter()
+                .map(|id| count(Service::Efs, operation, json!({ "FileSystemId": id }), list))
+                .sum()
         };
         Inventory {
             file_systems: ids.len(),
@@ -133,8 +161,18 @@ impl Scene {
                 "PolicyNames",
             ),
             task_definitions: count(Service::Ecs, "ListTaskDefinitions", json!({}), "taskDefinitionArns"),
-            services: count(Service::Ecs, "ListServices", json!({ "cluster": world::CLUSTER }), "serviceArns"),
-            running_tasks: count(Service::Ecs, "ListTasks", json!({ "cluster": world::CLUSTER }), "taskArns"),
+            services: count(
+                Service::Ecs,
+                "ListServices",
+                json!({ "cluster": world::CLUSTER }),
+                "serviceArns",
+            ),
+            running_tasks: count(
+                Service::Ecs,
+                "ListTasks",
+                json!({ "cluster": world::CLUSTER }),
+                "taskArns",
+            ),
         }
     }
 }
@@ -163,7 +201,9 @@ pub fn store(aws: &Aws) -> Arc<dyn DocumentStore> {
 
 /// The example document of `manifests/examples`.
 pub fn example(name: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/examples").join(name);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../manifests/examples")
+        .join(name);
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
@@ -177,7 +217,11 @@ pub fn example_for(service: &str) -> String {
 
 /// An empty AWS in which nothing takes time.
 pub fn instant_config() -> Config {
-    Config { delays: Delays::zero(), tasks: TaskRunner::Simulated, ..Config::default() }
+    Config {
+        delays: Delays::zero(),
+        tasks: TaskRunner::Simulated,
+        ..Config::default()
+    }
 }
 
 /// A local AWS over TCP; it stops answering when this is dropped.
@@ -190,7 +234,9 @@ pub struct Server {
 
 /// Serves on a port that the system chooses.
 pub async fn serve(aws: &LocalAws) -> Result<Server> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no port on loopback")?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .context("no port on loopback")?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel::<()>();
     let aws = aws.clone();

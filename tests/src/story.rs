@@ -23,7 +23,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 use valkeep_core::ports::{Probe, World};
-use valkeep_core::{ConditionStatus, ConditionType, Desired, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Step, StepFailure};
+use valkeep_core::{
+    ConditionStatus, ConditionType, Desired, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Step, StepFailure,
+};
 use valkeep_plan::{Context as AssessContext, StepText, assess, critic, describe_step, fold, plan};
 
 /// Passes of one `settle`. Fifteen seconds apart, so a story may wait for an hour and a half.
@@ -37,7 +39,10 @@ const ROUNDS_MAX: usize = 12;
 pub fn tell(script: &str) -> Result<String> {
     // One thread, a seeded generator and a paused clock: a story is told the same way each time.
     fastrand::seed(3);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()?;
     runtime.block_on(async {
         let mut teller = Teller {
             scene: Scene::new(Delays::aws()),
@@ -48,7 +53,10 @@ pub fn tell(script: &str) -> Result<String> {
             out: String::new(),
         };
         for (number, line) in script.lines().enumerate() {
-            teller.command(line.trim()).await.with_context(|| format!("line {}: {line}", number + 1))?;
+            teller
+                .command(line.trim())
+                .await
+                .with_context(|| format!("line {}: {line}", number + 1))?;
         }
         teller.end().await?;
         Ok(teller.out)
@@ -140,9 +148,11 @@ impl Teller {
             self.print(&told)?;
             std::mem::swap(&mut self.out, &mut text);
             // What waits for something that is itself held comes to rest with it.
-            let waiting = told.plan.holds.iter().any(|hold| {
-                hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency
-            });
+            let waiting = told
+                .plan
+                .holds
+                .iter()
+                .any(|hold| hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency);
             let rest = told.steps.is_empty() && told.failures.is_empty() && !waiting;
             steps += told.steps.len();
             // A wait that says the same again is not worth a line.
@@ -154,7 +164,11 @@ impl Teller {
             self.last = Some(told);
             if rest {
                 if quietly {
-                    writeln!(self.out, "  at rest after {} s and {steps} steps", self.began.elapsed().as_secs())?;
+                    writeln!(
+                        self.out,
+                        "  at rest after {} s and {steps} steps",
+                        self.began.elapsed().as_secs()
+                    )?;
                 }
                 return Ok(());
             }
@@ -213,8 +227,14 @@ impl Teller {
             writeln!(self.out, "  fail  {}", failure.failure)?;
         }
         for hold in &told.plan.holds {
-            let Hold { kind, reason, message, .. } = hold;
-            writeln!(self.out, "  {:<7} {reason}: {message}", format!("{kind:?}").to_lowercase())?;
+            let Hold {
+                kind, reason, message, ..
+            } = hold;
+            writeln!(
+                self.out,
+                "  {:<7} {reason}: {message}",
+                format!("{kind:?}").to_lowercase()
+            )?;
         }
         if told.steps.is_empty() && told.failures.is_empty() && told.plan.holds.is_empty() {
             writeln!(self.out, "  nothing to do")?;
@@ -224,17 +244,27 @@ impl Teller {
 
     fn conditions(&mut self) -> Result<()> {
         let told = self.last.as_ref().context("no pass yet")?;
-        let context = AssessContext { now: self.scene.aws.now(), previous: None, drift: Vec::new() };
+        let context = AssessContext {
+            now: self.scene.aws.now(),
+            previous: None,
+            drift: Vec::new(),
+        };
         let assessment = assess(&told.desired, &told.observed, &told.plan, &told.failures, &context);
         writeln!(self.out, "  {}", assessment.phase)?;
         for condition in assessment.conditions {
             let rest = match condition.type_ {
-                ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DriftDetected => ConditionStatus::False,
+                ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DriftDetected => {
+                    ConditionStatus::False
+                }
                 _ => ConditionStatus::True,
             };
             if condition.status != rest || condition.type_ == ConditionType::Ready {
                 let (type_, status) = (condition.type_, condition.status);
-                writeln!(self.out, "  {type_:?}={status:?} {}: {}", condition.reason, condition.message)?;
+                writeln!(
+                    self.out,
+                    "  {type_:?}={status:?} {}: {}",
+                    condition.reason, condition.message
+                )?;
             }
         }
         Ok(())
@@ -243,8 +273,11 @@ impl Teller {
     /// Somebody changes AWS by hand; `$name` stands for ids that were seen.
     fn hand(&mut self, rest: &str) -> Result<()> {
         let mut parts = rest.splitn(3, ' ');
-        let (service, operation, input) =
-            (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or("{}"));
+        let (service, operation, input) = (
+            parts.next().unwrap_or(""),
+            parts.next().unwrap_or(""),
+            parts.next().unwrap_or("{}"),
+        );
         let service = match service {
             "ec2" => Service::Ec2,
             "ecs" => Service::Ecs,
@@ -255,13 +288,29 @@ impl Teller {
         };
         let mut input = input.to_owned();
         if let Some(told) = &self.last {
-            let Observed { security_group, file_system, access_point, mount_targets, service, .. } = &told.observed;
+            let Observed {
+                security_group,
+                file_system,
+                access_point,
+                mount_targets,
+                service,
+                ..
+            } = &told.observed;
             let names = &told.desired.names;
             for (name, value) in [
-                ("$security_group", security_group.present().map(|one| one.id.to_string())),
+                (
+                    "$security_group",
+                    security_group.present().map(|one| one.id.to_string()),
+                ),
                 ("$file_system", file_system.present().map(|one| one.id.to_string())),
                 ("$access_point", access_point.present().map(|one| one.id.to_string())),
-                ("$mount_target", mount_targets.present().and_then(|all| all.first()).map(|one| one.id.to_string())),
+                (
+                    "$mount_target",
+                    mount_targets
+                        .present()
+                        .and_then(|all| all.first())
+                        .map(|one| one.id.to_string()),
+                ),
                 ("$service", service.present().map(|one| one.arn.clone())),
                 ("$role_policy", Some(names.role_policy.clone())),
             ] {
@@ -302,9 +351,18 @@ impl Teller {
 
 /// One line a step: what it does to what, and from what to what. Long values are cut; the command line shows them whole.
 fn words(step: &Step) -> String {
-    let StepText { verb, resource, id, changes } = describe_step(step);
+    let StepText {
+        verb,
+        resource,
+        id,
+        changes,
+    } = describe_step(step);
     let short = |value: &str| -> String {
-        if value.chars().count() > 60 { value.chars().take(57).chain("...".chars()).collect() } else { value.to_owned() }
+        if value.chars().count() > 60 {
+            value.chars().take(57).chain("...".chars()).collect()
+        } else {
+            value.to_owned()
+        }
     };
     let mut text = format!("{verb} {resource} {id}");
     for (field, from, to) in changes {
@@ -313,7 +371,11 @@ fn words(step: &Step) -> String {
             continue;
         }
         let from = from.map(|from| format!("{} -> ", short(&from))).unwrap_or_default();
-        let _ = write!(text, "\n          {field}: {from}{}", short(&to.unwrap_or_else(|| "(gone)".to_owned())));
+        let _ = write!(
+            text,
+            "\n          {field}: {from}{}",
+            short(&to.unwrap_or_else(|| "(gone)".to_owned()))
+        );
     }
     text
 }

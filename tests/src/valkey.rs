@@ -34,8 +34,10 @@ impl ToldValkey {
 
     /// It can be reached again, and is another process.
     pub fn restarted(&self, last_save: Timestamp, run_id: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Ok(ValkeyInfo { run_id: run_id.to_owned(), ..healthy(last_save) });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Ok(ValkeyInfo {
+            run_id: run_id.to_owned(),
+            ..healthy(last_save)
+        });
     }
 }
 

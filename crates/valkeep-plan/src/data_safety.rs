@@ -106,7 +106,7 @@ pub(crate) fn blocks(input: Input, access_point: &AccessPoint) -> Vec<Hold> {
 
 /// Whether the mark that snapshots end must be there before the definition changes, and is not yet.
 pub(crate) fn lacks_end_mark(input: Input) -> bool {
-    if input.desired.saves() || input.observed.service.is_absent() {
+    if input.desired.saves() {
         return false;
     }
     // A definition that is not of our form may well save.
@@ -116,7 +116,7 @@ pub(crate) fn lacks_end_mark(input: Input) -> bool {
     match &input.observed.access_point {
         Fact::Present(found) => input.owns(&found.tags) && Ended::of(found) == Ended::Not,
         Fact::Absent => false,
-        Fact::Unknown(_) => !input.observed.file_system.is_absent(),
+        Fact::Unknown(_) => !input.observed.file_system.is_absent() && !input.observed.service.is_absent(),
     }
 }
 

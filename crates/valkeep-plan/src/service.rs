@@ -381,7 +381,12 @@ fn tasks(input: Input, found: &Service, draft: &mut Draft) {
         return;
     }
     // The counts of the service may still say that all is well; which server to ask is not known without the tasks.
-    if let Some(doubt) = input.observed.tasks.doubt().filter(|doubt| doubt.kind != DoubtKind::NotLooked) {
+    if let Some(doubt) = input
+        .observed
+        .tasks
+        .doubt()
+        .filter(|doubt| doubt.kind != DoubtKind::NotLooked)
+    {
         draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt);
     }
     let Some(primary) = primary(found) else {

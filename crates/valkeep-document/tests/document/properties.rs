@@ -2,6 +2,7 @@
 
 use crate::manifests;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use valkeep_document::{Document, Preset, SaveRule, ThroughputMode, read, readable_name, render_yaml};
 
 fn example() -> Vec<u8> {
@@ -9,7 +10,13 @@ fn example() -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        // The same cases each time; another seed and more cases find more, now and then.
+        rng_seed: RngSeed::Fixed(20_261_123),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
