@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use valkeep_engine::{CancellationToken, Settings};
-use valkeep_tests::scene::{Inventory, Scene, example};
+use valkeep_tests::scene::{Inventory, Scene, example, example_for};
 
 const NAME: &str = "trigpointing-valkey";
 /// How long a lasting fault lasts.
@@ -50,6 +50,40 @@ async fn replies_lost_again_and_again_never_make_anything_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_single_timeout_never_makes_anything_twice() {
     passing(&FaultKind::Timeout, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trouble_of_one_document_is_not_that_of_another() {
+    let scene = fresh();
+    let other = |service: &str, from: &str, to: &str| {
+        let text = example_for(service);
+        assert!(text.contains(from), "{from}");
+        scene.put(&format!("{service}.yaml"), &text.replace(from, to));
+    };
+    other("no-role", "trigpointing-ecs-task-role", "nobody");
+    other("no-subnet", "subnet-0bbbbbbbbbbbbbbb2", "subnet-0eeeeeeeeeeeeeee5");
+    other("no-cluster", "cluster: trigpointing-cluster", "cluster: nowhere");
+    other("typo", "fileSystem:", "fileSytem:");
+    scene.put("garbage.yaml", "\u{0}");
+    let running = Running::start(&scene);
+    healed(&scene, "the one without trouble").await;
+    sleep(Duration::from_mins(5)).await;
+    for (name, words) in [
+        ("no-role", "the task role nobody is not there"),
+        ("no-subnet", "subnet-0eeeeeeeeeeeeeee5"),
+        ("no-cluster", "nowhere"),
+        ("typo", "fileSystem"),
+        ("garbage", "byte 0x00"),
+    ] {
+        let status = scene.status(name).unwrap_or_else(|| panic!("{name} has a status"));
+        let stalled = status["status"]["conditions"].as_array().is_some_and(|all| {
+            all.iter()
+                .any(|one| one["type"] == "Stalled" && one["status"] == "True")
+        });
+        assert!(stalled && status.to_string().contains(words), "{name}: {status:#}");
+    }
+    assert!(scene.is_ready(NAME));
+    running.stop().await;
 }
 
 /// The fault is there from the start and for ten minutes, on one operation after the other.

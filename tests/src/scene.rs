@@ -152,7 +152,7 @@ impl Scene {
             file_systems: ids.len(),
             mount_targets: of_each("DescribeMountTargets", "MountTargets"),
             access_points: of_each("DescribeAccessPoints", "AccessPoints"),
-            security_groups: count(Service::Ec2, "DescribeSecurityGroups", json!({}), "SecurityGroups"),
+            security_groups: count(Service::Ec2, "DescribeSecurityGroups", json!({}), "securityGroupInfo"),
             log_groups: count(Service::Logs, "DescribeLogGroups", json!({}), "logGroups"),
             role_policies: count(
                 Service::Iam,
