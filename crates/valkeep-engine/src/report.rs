@@ -11,7 +11,7 @@ use valkeep_core::{Condition, ConditionStatus, ConditionType, Hold, HoldReason, 
 use valkeep_document::status::{HoldStatus, Status, whole_seconds};
 use valkeep_plan::{Assessment, hold_for};
 
-/// Findings told in one condition's message; all of them stand in the status itself.
+/// Findings told in the message of `DocumentValid`, where the other conditions tell one; all of them stand in the status.
 const FINDINGS_TOLD: usize = 3;
 
 /// What the loop remembers of the server.
@@ -75,7 +75,7 @@ pub(crate) fn converging(
         // assessment of the older version is.
         Validity::Invalid(findings) => {
             let reason = HoldReason::InvalidDocument.to_string();
-            let message = format!("{}; revision {revision} stays in force", told(findings));
+            let message = format!("{}; revision {revision} stays in force", told(findings, FINDINGS_TOLD));
             status.last_good_revision = Some(revision.clone());
             status.phase = String::from("The document is not valid; its last good revision stays in force");
             say(
@@ -87,33 +87,8 @@ pub(crate) fn converging(
                 &reason,
                 &message,
             );
-            say(
-                &mut status,
-                view,
-                now,
-                ConditionType::Ready,
-                ConditionStatus::False,
-                &reason,
-                &message,
-            );
-            say(
-                &mut status,
-                view,
-                now,
-                ConditionType::Reconciling,
-                ConditionStatus::False,
-                &reason,
-                &message,
-            );
-            say(
-                &mut status,
-                view,
-                now,
-                ConditionType::Stalled,
-                ConditionStatus::True,
-                &reason,
-                &message,
-            );
+            let message = format!("{}; revision {revision} stays in force", told(findings, 1));
+            stall(&mut status, view, now, &reason, &message);
         }
         Validity::Unread(error) => {
             let message = format!("{error}; revision {revision} stays in force");
@@ -170,7 +145,7 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
         }
         Validity::Invalid(findings) => {
             let reason = HoldReason::InvalidDocument.to_string();
-            let message = format!("{}; no good version is known, so nothing is done", told(findings));
+            let message = format!("{}; {HELD}", told(findings, FINDINGS_TOLD));
             status.phase = String::from("The document is not valid; nothing is done");
             say(
                 &mut status,
@@ -181,7 +156,13 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
                 &reason,
                 &message,
             );
-            stall(&mut status, view, now, &reason, &message);
+            stall(
+                &mut status,
+                view,
+                now,
+                &reason,
+                &format!("{}; {HELD}", told(findings, 1)),
+            );
         }
         Validity::Unread(error) => {
             let message = format!("{error}; nothing is done until it can be read");
@@ -262,6 +243,7 @@ pub(crate) fn doubt(status: &mut Status, view: &View, trouble: &StoreTrouble, no
 }
 
 const UNREAD: &str = "DocumentUnread";
+const HELD: &str = "no good version is known, so nothing is done";
 
 /// Keeps history and, for their times, conditions.
 fn begin(before: Option<&Status>, view: &View, now: Timestamp) -> Status {
@@ -354,11 +336,12 @@ fn say(
     });
 }
 
-fn told(findings: &valkeep_document::Findings) -> String {
-    let first: Vec<String> = findings.0.iter().take(FINDINGS_TOLD).map(ToString::to_string).collect();
-    let more = findings.0.len().saturating_sub(FINDINGS_TOLD);
+/// The first findings, and how many there are beyond.
+fn told(findings: &valkeep_document::Findings, most: usize) -> String {
+    let first: Vec<String> = findings.0.iter().take(most).map(ToString::to_string).collect();
+    let more = findings.0.len().saturating_sub(most);
     let more = if more > 0 {
-        format!(" and {more} more")
+        format!("; and {more} more")
     } else {
         String::new()
     };

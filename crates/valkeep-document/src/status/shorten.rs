@@ -3,19 +3,20 @@
 //! What goes, in this order, one thing at a time and no more than needed:
 //!
 //! 1. history, oldest first;
-//! 2. hints of holds, last first;
-//! 3. findings beyond the first three, last first;
-//! 4. messages, hold messages, findings' texts and the phase, cut to 200, then 100, then 50 characters;
-//! 5. holds, last first, then the remaining findings, last first;
-//! 6. messages altogether;
-//! 7. the stale dump's and the server's figures.
+//! 2. messages of conditions that are as one wants them, last first;
+//! 3. hints of holds, last first;
+//! 4. findings beyond the first three, last first;
+//! 5. messages, hold messages, findings' texts and the phase, cut to 200, then 100, then 50 characters;
+//! 6. holds, last first, then findings beyond the first;
+//! 7. messages altogether, last first: `Ready` says longest why it is not, then the last finding and the phase;
+//! 8. the stale dump's and the server's figures.
 //!
 //! Type, status and reason of a condition and the ids of resources stay. Only where these alone are too long, which
 //! takes names of several hundred characters, resources go (ARNs first: ids tell the same), then all conditions but
 //! `Ready`, `Reconciling` and `Stalled`, and at the very last long texts are cut.
 
 use super::Status;
-use valkeep_core::ConditionType;
+use valkeep_core::{Condition, ConditionStatus, ConditionType};
 
 /// The smallest limit that is kept: three conditions and a name fit into it.
 const LIMIT_MIN: usize = 2048;
@@ -51,6 +52,7 @@ const CUTS: &[fn(&mut Status) -> bool] = &[
         status.history.drain(..usize::from(any));
         any
     },
+    |status| drop_message(status, is_as_wanted),
     |status| match status.holds.iter_mut().rev().find(|hold| hold.hint.is_some()) {
         Some(hold) => hold.hint.take().is_some(),
         None => false,
@@ -60,8 +62,10 @@ const CUTS: &[fn(&mut Status) -> bool] = &[
     |status| cut_texts(status, 100),
     |status| cut_texts(status, 50),
     |status| status.holds.pop().is_some(),
+    |status| status.findings.len() > 1 && status.findings.pop().is_some(),
+    |status| drop_message(status, |_| true),
     |status| status.findings.pop().is_some(),
-    |status| cut_texts(status, 0),
+    |status| cut(&mut status.phase, 0),
     |status| status.stale_dump.take().is_some(),
     |status| status.valkey.take().is_some(),
     |status| {
@@ -105,6 +109,27 @@ const CUTS: &[fn(&mut Status) -> bool] = &[
         cut
     },
 ];
+
+/// Empties the last message of those conditions.
+fn drop_message(status: &mut Status, of: impl Fn(&Condition) -> bool) -> bool {
+    let told = |condition: &&mut Condition| !condition.message.is_empty() && of(condition);
+    match status.conditions.iter_mut().rev().find(told) {
+        Some(condition) => {
+            condition.message.clear();
+            true
+        }
+        None => false,
+    }
+}
+
+/// Nobody needs to be told why.
+fn is_as_wanted(condition: &Condition) -> bool {
+    let wanted = match condition.type_ {
+        ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DriftDetected => ConditionStatus::False,
+        _ => ConditionStatus::True,
+    };
+    condition.status == wanted
+}
 
 /// Cuts every text for people to at most `limit` characters.
 fn cut_texts(status: &mut Status, limit: usize) -> bool {

@@ -183,6 +183,40 @@ fn shortening_takes_the_history_first_and_says_so() {
 }
 
 #[test]
+fn shortening_leaves_the_reason_why_something_is_wrong() {
+    let mut status = Status::new("cache");
+    status.phase = "The document is not valid; its last good revision stays in force".into();
+    let long = "cache.yaml:16:3: spec.network.subnetIds: is missing; write the subnets' ids as a list; ".repeat(4);
+    for type_ in TYPES {
+        let is_wrong = matches!(type_, ConditionType::Ready | ConditionType::DocumentValid);
+        let of_trouble = matches!(
+            type_,
+            ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DriftDetected
+        );
+        let value = if is_wrong || of_trouble {
+            ConditionStatus::False
+        } else {
+            ConditionStatus::True
+        };
+        status.set_condition(Condition {
+            message: long.clone(),
+            ..condition(type_, value, 1)
+        });
+    }
+    let body = status.clone().shorten(3000);
+    let short = Status::from_json(&body).unwrap();
+    assert!(body.len() <= 3000 && short.shortened);
+    assert_eq!(short.phase, status.phase);
+    for type_ in [ConditionType::Ready, ConditionType::DocumentValid] {
+        let message = &short.condition(type_).unwrap().message;
+        assert!(
+            message.starts_with("cache.yaml:16:3: spec.network.subnetIds: is missing"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn the_conditions_of_the_schema_are_those_that_are_written() {
     let mut status = Status::new("cache");
     status.set_condition(condition(ConditionType::Ready, ConditionStatus::Unknown, 1));
