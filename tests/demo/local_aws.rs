@@ -28,8 +28,8 @@ impl LocalAwsProcess {
             .context("localaws does not start")?;
         let mut variables = BTreeMap::new();
         let mut lines = BufReader::new(process.stdout.take().context("stdout is piped")?).lines();
-        // The last line it prints at the start; what follows would be output while it runs, and there is none.
-        while !variables.contains_key("AWS_ENDPOINT_URL") || variables.len() < 6 {
+        // The last of the lines that it prints once it answers.
+        while !variables.contains_key("LOCALAWS_BUCKET") {
             let line = lines
                 .next()
                 .context("localaws ended without saying where it listens")??;
