@@ -56,8 +56,8 @@ impl Controller {
             .collect();
         let ticks: u64 =
             fields.get(11).context("utime")?.parse::<u64>()? + fields.get(12).context("stime")?.parse::<u64>()?;
-        let per_second = sysconf(SysconfVar::CLK_TCK)?.context("clock ticks")?;
-        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+        let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK)?.context("clock ticks")?)?;
+        Ok(Duration::from_millis(ticks * 1000 / per_second))
     }
 
     /// The most memory that was ever resident.

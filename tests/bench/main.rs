@@ -136,7 +136,7 @@ async fn fleet() -> Result<()> {
         aws.put_object(world::BUCKET, &format!("docs/{name}.yaml"), example_for(&name));
     }
     let server = scene::serve(&aws).await?;
-    let resync = Duration::from_secs(60);
+    let resync = Duration::from_mins(1);
     let mut controller = Controller::start(&server.endpoint, scene::DOCUMENTS, resync)?;
     let began = Instant::now();
     let services = || {
@@ -164,13 +164,15 @@ async fn fleet() -> Result<()> {
     let cpu = controller.cpu()?;
     let from = Instant::now();
     sleep(resync * 2).await;
-    let cpu = controller.cpu()? - cpu;
+    let cpu = controller.cpu()?.saturating_sub(cpu);
     let window = from.elapsed();
     let calls = aws.calls();
     let passes = calls
         .iter()
         .filter(|call| call.operation == "DescribeFileSystems")
         .count();
+    let passes = u32::try_from(passes)?;
+    let of_calls = f64::from(u32::try_from(calls.len())?);
     let changes = calls
         .iter()
         .filter(|call| call.mutating)
@@ -183,9 +185,9 @@ async fn fleet() -> Result<()> {
          Resident: {} MB at the most (bound 200 MB)",
         window.as_secs(),
         resync.as_secs(),
-        calls.len() as f64 / passes as f64,
+        of_calls / f64::from(passes),
         changes.iter().filter(|operation| **operation != "PutObject").count(),
-        cpu.as_secs_f64() * 1000.0 / passes as f64,
+        cpu.as_secs_f64() * 1000.0 / f64::from(passes),
         controller.resident_mb()?,
     );
     controller.stop()?;

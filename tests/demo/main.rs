@@ -4,6 +4,7 @@
 //! what the programs print.
 #![expect(clippy::print_stdout, reason = "printing is what a demo is for")]
 
+mod keys;
 mod local_aws;
 mod shell;
 
@@ -50,30 +51,26 @@ fn main() -> Result<()> {
 
     title("Keys go in, and ECS stops the task: SIGTERM, Valkey's final save, a new task");
     let first = shell.serving(NAME)?;
-    shell.write_keys(&first.address, "key", KEYS)?;
-    println!(
-        "{} keys in the task at {}",
-        shell.count_keys(&first.address)?,
-        first.address
-    );
+    keys::write(&first.address, "key", KEYS)?;
+    println!("{} keys in the task at {}", keys::count(&first.address)?, first.address);
     aws.stop_task(&first.task)?;
     println!(
         "$ aws ecs stop-task --cluster trigpointing-cluster --task {}",
         first.task
     );
-    let second = shell.wait_for_another_task(NAME, &first.task, Duration::from_secs(60))?;
-    let found = shell.count_written(&second.address, "key", KEYS)?;
+    let second = shell.wait_for_another_task(NAME, &first.task, Duration::from_mins(1))?;
+    let found = keys::count_written(&second.address, "key", KEYS)?;
     println!("{found} of {KEYS} keys are back in the next task at {}", second.address);
     ensure!(found == KEYS, "keys were lost over a clean stop");
 
     title("What a kill -9 costs: what changed since the last snapshot, and no more");
-    shell.write_keys(&second.address, "unsaved", UNSAVED)?;
+    keys::write(&second.address, "unsaved", UNSAVED)?;
     let at_risk = shell.wait_for_keys_at_risk(NAME, UNSAVED as u64)?;
     println!("{UNSAVED} more keys written; status says that {at_risk} changes are at risk");
-    shell.kill_server(&second.address)?;
-    let third = shell.wait_for_another_task(NAME, &second.task, Duration::from_secs(60))?;
-    let kept = shell.count_written(&third.address, "key", KEYS)?;
-    let unsaved = shell.count_written(&third.address, "unsaved", UNSAVED)?;
+    keys::kill_server(&second.address)?;
+    let third = shell.wait_for_another_task(NAME, &second.task, Duration::from_mins(1))?;
+    let kept = keys::count_written(&third.address, "key", KEYS)?;
+    let unsaved = keys::count_written(&third.address, "unsaved", UNSAVED)?;
     println!(
         "after kill -9: {kept} of {KEYS} snapshotted keys are there, {} of {UNSAVED} unsaved ones are lost",
         UNSAVED - unsaved
@@ -94,10 +91,10 @@ fn main() -> Result<()> {
         "90s",
     ])?;
     let fourth = shell.serving(NAME)?;
-    let kept = shell.count_written(&fourth.address, "key", KEYS)?;
+    let kept = keys::count_written(&fourth.address, "key", KEYS)?;
     println!(
         "{kept} of {KEYS} keys are in the task that runs the new definition, save = \"{}\"",
-        shell.save_points(&fourth.address)?
+        keys::save_points(&fourth.address)?
     );
     ensure!(kept == KEYS, "keys were lost over a change");
     ensure!(fourth.task != third.task, "the change was not rolled out");

@@ -2,11 +2,8 @@
 #![expect(clippy::print_stdout, reason = "printing is what a demo is for")]
 
 use crate::local_aws::{LocalAwsProcess, end, program};
-use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -135,77 +132,6 @@ impl Shell {
         }
     }
 
-    /// Writes `count` keys; every one is acknowledged.
-    pub(crate) fn write_keys(&self, address: &str, stem: &str, count: usize) -> Result<()> {
-        println!(
-            "$ for n in $(seq 1 {count}); do valkey-cli -h {} SET {stem}:$n value-$n; done",
-            host(address)
-        );
-        let mut commands = String::new();
-        for n in 1..=count {
-            writeln!(commands, "SET {stem}:{n} value-{n}")?;
-        }
-        let answers = self.valkey(address, &commands)?;
-        let written = answers.lines().filter(|line| *line == "OK").count();
-        ensure!(written == count, "{written} of {count} writes were acknowledged");
-        Ok(())
-    }
-
-    /// How many of the keys written before have their value.
-    pub(crate) fn count_written(&self, address: &str, stem: &str, count: usize) -> Result<usize> {
-        let mut commands = String::new();
-        for n in 1..=count {
-            writeln!(commands, "GET {stem}:{n}")?;
-        }
-        let answers = self.valkey(address, &commands)?;
-        Ok(answers
-            .lines()
-            .zip(1..)
-            .filter(|(line, n)| *line == format!("value-{n}"))
-            .count())
-    }
-
-    /// `DBSIZE`
-    pub(crate) fn count_keys(&self, address: &str) -> Result<String> {
-        Ok(self.valkey(address, "DBSIZE\n")?.trim().to_owned())
-    }
-
-    /// `CONFIG GET save`
-    pub(crate) fn save_points(&self, address: &str) -> Result<String> {
-        Ok(self
-            .valkey(address, "CONFIG GET save\n")?
-            .lines()
-            .nth(1)
-            .unwrap_or_default()
-            .to_owned())
-    }
-
-    /// SIGKILL to the server process behind an address of localaws.
-    pub(crate) fn kill_server(&self, address: &str) -> Result<()> {
-        let host = host(address);
-        for entry in std::fs::read_dir("/proc")? {
-            let entry = entry?;
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-                continue;
-            };
-            let Ok(line) = std::fs::read(entry.path().join("cmdline")) else {
-                continue;
-            };
-            let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-            let bound = words.windows(2).any(|pair| pair[0] == "--bind" && pair[1] == host);
-            // A running server writes its address into its title instead of its arguments.
-            let titled = words
-                .first()
-                .is_some_and(|title| title.contains("-server") && title.contains(address));
-            if (bound || titled) && !line.starts_with(b"bwrap") && !words[0].ends_with("/bwrap") {
-                println!("$ kill -9 {pid}");
-                kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-                return Ok(());
-            }
-        }
-        bail!("no server process listens on {address}")
-    }
-
     /// `http://127.0.0.1:PORT`
     pub(crate) fn endpoint(&self) -> &str {
         self.variables
@@ -220,24 +146,6 @@ impl Shell {
             .iter()
             .map(|(name, value)| format!("  export {name}={value}\n"))
             .collect()
-    }
-
-    fn valkey(&self, address: &str, commands: &str) -> Result<String> {
-        let (host, port) = address.rsplit_once(':').context("an address has a port")?;
-        let mut client = Command::new("valkey-cli")
-            .args(["-h", host, "-p", port])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("valkey-cli does not start")?;
-        let mut input = client.stdin.take().context("stdin is piped")?;
-        // Answers may fill the pipe while commands are still written: write from a thread of its own.
-        let commands = commands.to_owned();
-        let writer = std::thread::spawn(move || input.write_all(commands.as_bytes()));
-        let output = client.wait_with_output()?;
-        writer.join().expect("writing does not panic")?;
-        ensure!(output.status.success(), "valkey-cli ended with {}", output.status);
-        Ok(String::from_utf8(output.stdout)?)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -284,8 +192,4 @@ fn is_ready(status: &Value) -> bool {
                 .iter()
                 .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
         })
-}
-
-fn host(address: &str) -> &str {
-    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }

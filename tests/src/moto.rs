@@ -40,7 +40,7 @@ impl Moto {
             .spawn()
             .context("moto_server does not start")?;
         let mut lines = BufReader::new(process.stderr.take().context("stderr is piped")?).lines();
-        let endpoint = tokio::time::timeout(Duration::from_secs(60), async {
+        let endpoint = tokio::time::timeout(Duration::from_mins(1), async {
             while let Some(line) = lines.next_line().await? {
                 if let Some(at) = line.find("http://127.0.0.1:") {
                     return Ok(line[at..].trim().to_owned());

@@ -342,7 +342,7 @@ impl Teller {
                 (info.last_save, info.last_save_ok, info.changes_since_save) = (now, true, 0);
                 info.saves_started += 1;
             }),
-            "version" => self.scene.valkey.change(|info| info.version = value.to_owned()),
+            "version" => self.scene.valkey.change(|info| value.clone_into(&mut info.version)),
             other => bail!("no Valkey that is {other}"),
         }
         Ok(())
