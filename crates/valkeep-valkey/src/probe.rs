@@ -4,10 +4,12 @@
 //! means; it only says what happened and, where a reader could mistake it, why.
 
 use crate::parse_info;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 use valkeep_core::ports::Probe;
 use valkeep_core::{Doubt, DoubtKind, ValkeyInfo};
 
@@ -42,20 +44,34 @@ impl Default for InfoProbe {
 
 impl Probe for InfoProbe {
     async fn info(&self, address: SocketAddr) -> Result<ValkeyInfo, Doubt> {
-        match tokio::time::timeout(self.timeout, exchange(address)).await {
-            Ok(result) => result,
-            Err(_) => Err(unreachable(format!(
-                "{address} did not answer within {:?}; the task's security group must let valkeep in on this port",
-                self.timeout
-            ))),
-        }
+        let within = self.timeout;
+        let deadline = Instant::now() + within;
+        let stream = match timeout_at(deadline, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                return Err(unreachable(format!(
+                    "nothing listens on {address}: the server starts, or has ended"
+                )));
+            }
+            Ok(Err(error)) => return Err(unreachable(format!("cannot connect to {address}: {error}"))),
+            Err(_) => {
+                return Err(unreachable(format!(
+                    "no connection to {address} within {within:?}; the task's security group must let valkeep in on this port"
+                )));
+            }
+        };
+        // Connected: whatever keeps the answer away, it is not a security group.
+        timeout_at(deadline, exchange(stream, address))
+            .await
+            .unwrap_or_else(|_| {
+                Err(unreachable(format!(
+                    "{address} takes connections and did not answer INFO within {within:?}: the server hangs or is busy"
+                )))
+            })
     }
 }
 
-async fn exchange(address: SocketAddr) -> Result<ValkeyInfo, Doubt> {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| unreachable(format!("cannot connect to {address}: {error}")))?;
+async fn exchange(mut stream: TcpStream, address: SocketAddr) -> Result<ValkeyInfo, Doubt> {
     stream
         .write_all(REQUEST)
         .await
@@ -159,7 +175,6 @@ fn doubt(kind: DoubtKind, message: String) -> Doubt {
 mod tests {
     use super::*;
     use std::future::Future;
-    use std::time::Instant;
     use tokio::net::TcpListener;
 
     const VALKEY_8: &str = include_str!("../tests/info/valkey-8.0.txt");
@@ -231,6 +246,7 @@ mod tests {
             (DoubtKind::Unreachable, "valkey:INFO")
         );
         assert!(doubt.message.contains(&address.to_string()), "{}", doubt.message);
+        assert!(doubt.message.contains("nothing listens"), "{}", doubt.message);
     }
 
     #[tokio::test]
@@ -244,6 +260,11 @@ mod tests {
         .expect_err("it never answers");
         assert_eq!(doubt.kind, DoubtKind::Unreachable);
         assert!(doubt.message.contains("100ms"), "{}", doubt.message);
+        assert!(
+            doubt.message.contains("hangs"),
+            "not a matter of security groups: {}",
+            doubt.message
+        );
         assert!(begin.elapsed() < Duration::from_secs(3));
     }
 
