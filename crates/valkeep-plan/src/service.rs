@@ -220,6 +220,8 @@ fn change(input: Input, found: &Service, target: &Target, needs: &Needs, draft: 
     let mut to = wanted.clone();
     let mut definition = match target {
         Target::Arn(arn) => arn.clone(),
+        // The new revision comes in the next round, and everything goes with it: two calls may be two deployments.
+        Target::Registering => return None,
         Target::NotYet => found.task_definition.clone(),
     };
     let unmarked = data_safety::lacks_end_mark(input);

@@ -12,6 +12,8 @@ use valkeep_core::{Desired, Fact, HoldKind, HoldReason, Observed, Resource, Step
 pub(crate) enum Target {
     /// This ARN.
     Arn(String),
+    /// The one that a step of this plan registers.
+    Registering,
     /// Not known yet; a hold or a step says why.
     NotYet,
 }
@@ -122,7 +124,7 @@ pub(crate) fn task_definition(input: Input, draft: &mut Draft) -> Target {
         definition: Box::new(wanted),
         tags,
     });
-    Target::NotYet
+    Target::Registering
 }
 
 fn wanted(input: Input) -> Result<TaskDefinition, Vec<&'static str>> {
