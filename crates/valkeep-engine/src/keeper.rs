@@ -152,7 +152,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let build = |before: Option<&Status>| {
             let mut status = report::converging(before, view, good, pass, &assessment, server, now);
             if let Some(trouble) = &trouble {
-                report::doubt(&mut status, view, trouble, now);
+                report::doubt(before, &mut status, view, trouble, now);
             }
             status
         };
@@ -345,6 +345,10 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
 fn note_drift(good: &Good, pass: &Pass, memory: &mut Memory) {
     let desired = &good.desired;
     let was_converged = memory.converged.as_ref() == Some(&good.revision);
+    if !was_converged {
+        // Going back to an older content has its old `ETag` again, and is no drift either.
+        memory.converged = None;
+    }
     if was_converged && !pass.first_wanted.is_empty() {
         warn!(
             document = desired.document,

@@ -221,7 +221,7 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
 
 /// The store cannot be listed: whether the document still says this is not known. What is in force stays so, and is as
 /// ready as it is.
-pub(crate) fn doubt(status: &mut Status, view: &View, trouble: &StoreTrouble, now: Timestamp) {
+pub(crate) fn doubt(before: Option<&Status>, status: &mut Status, view: &View, trouble: &StoreTrouble, now: Timestamp) {
     if !matches!(view.validity, Validity::Valid) {
         return;
     }
@@ -240,6 +240,7 @@ pub(crate) fn doubt(status: &mut Status, view: &View, trouble: &StoreTrouble, no
         "StoreUnreadable",
         &message,
     );
+    settle(before, status);
 }
 
 const UNREAD: &str = "DocumentUnread";
@@ -261,8 +262,20 @@ fn begin(before: Option<&Status>, view: &View, now: Timestamp) -> Status {
     status
 }
 
+/// Where more than one has a say in a condition, it may have gone to and fro while it was put together. Only what came out
+/// counts as a transition.
+fn settle(before: Option<&Status>, status: &mut Status) {
+    for condition in &mut status.conditions {
+        let old = before.and_then(|before| before.condition(condition.type_));
+        if let Some(old) = old.filter(|old| old.status == condition.status) {
+            condition.last_transition_time = old.last_transition_time;
+        }
+    }
+}
+
 /// Remembers what a reader of history wants to find: when it became ready, when it stopped to be, what went on.
 fn finish(before: Option<&Status>, mut status: Status, now: Timestamp) -> Status {
+    settle(before, &mut status);
     for (type_, begins, ends) in [
         (ConditionType::Ready, "Ready", "NotReady"),
         (ConditionType::Stalled, "Stalled", "NotStalled"),

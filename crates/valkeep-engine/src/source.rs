@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::{debug, info, warn};
 use valkeep_core::Scope;
-use valkeep_document::{read, readable_name};
+use valkeep_document::{Finding, Findings, read, readable_name};
 use valkeep_store::{DocumentStore, Entry, StoreError};
 
 /// Bodies read at the same time: 16 of 1 MiB at most.
@@ -91,6 +91,8 @@ impl Source {
                     debug!(%key, "removed between listing and reading; the next listing tells");
                     return None;
                 }
+                // Trying again does not make it shorter: somebody has to.
+                Err(StoreError::TooLarge { bytes, limit, .. }) => too_large(&entry, bytes, limit),
                 Err(error) => Read::Unread(error.to_string()),
             },
         };
@@ -189,6 +191,20 @@ impl Source {
 /// Nothing to read: the same version, read with success, and its history looked at where that was needed.
 fn is_as_before(known: &Known, entry: &Entry) -> bool {
     known.entry.revision == entry.revision && known.history_done && !matches!(known.current, Read::Unread(_))
+}
+
+fn too_large(entry: &Entry, bytes: u64, limit: u64) -> Read {
+    Read::Invalid {
+        findings: Arc::new(Findings(vec![Finding {
+            file: entry.key.clone(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            problem: format!("has {bytes} bytes, at most {limit} are taken"),
+            instead: Some("a document is a few KB; check that this is one".to_owned()),
+        }])),
+        name: None,
+    }
 }
 
 fn tell(key: &DocumentKey, entry: &Entry, current: &Read, good: Option<&Good>) {

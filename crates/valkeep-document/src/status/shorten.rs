@@ -6,10 +6,12 @@
 //! 2. messages of conditions that are as one wants them, last first;
 //! 3. hints of holds, last first;
 //! 4. findings beyond the first three, last first;
-//! 5. messages, hold messages, findings' texts and the phase, cut to 200, then 100, then 50 characters;
-//! 6. holds, last first, then findings beyond the first;
-//! 7. messages altogether, last first: `Ready` says longest why it is not, then the last finding and the phase;
-//! 8. the stale dump's and the server's figures.
+//! 5. messages of conditions that say the same as `Ready`, last first;
+//! 6. messages, hold messages, findings' texts and the phase, cut to 200 characters;
+//! 7. findings beyond the first, last first;
+//! 8. the same texts, cut to 100 characters; holds, last first; the same texts, cut to 50 characters;
+//! 9. messages altogether, last first: `Ready` says longest why it is not, then the last finding and the phase;
+//! 10. the stale dump's and the server's figures.
 //!
 //! Type, status and reason of a condition and the ids of resources stay. Only where these alone are too long, which
 //! takes names of several hundred characters, resources go (ARNs first: ids tell the same), then all conditions but
@@ -58,11 +60,19 @@ const CUTS: &[fn(&mut Status) -> bool] = &[
         None => false,
     },
     |status| status.findings.len() > 3 && status.findings.pop().is_some(),
+    |status| {
+        let ready = status
+            .condition(ConditionType::Ready)
+            .map(|ready| ready.message.clone());
+        drop_message(status, |condition| {
+            condition.type_ != ConditionType::Ready && Some(&condition.message) == ready.as_ref()
+        })
+    },
     |status| cut_texts(status, 200),
-    |status| cut_texts(status, 100),
-    |status| cut_texts(status, 50),
-    |status| status.holds.pop().is_some(),
     |status| status.findings.len() > 1 && status.findings.pop().is_some(),
+    |status| cut_texts(status, 100),
+    |status| status.holds.pop().is_some(),
+    |status| cut_texts(status, 50),
     |status| drop_message(status, |_| true),
     |status| status.findings.pop().is_some(),
     |status| cut(&mut status.phase, 0),

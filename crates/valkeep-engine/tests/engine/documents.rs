@@ -119,6 +119,31 @@ async fn a_change_is_converged_as_a_new_generation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_and_back_is_nobody_elses_change() {
+    let world = World::new();
+    world.store().state().has_etags = true;
+    world.store().write("cache.yaml", &document("cache", "cache"));
+    let mut running = world.converged().await;
+    world
+        .store()
+        .write("cache.yaml", &document_with("cache", "cache", FREQUENT));
+    running
+        .until_document("cache", |document| {
+            document.generation == 2 && !document.status.is(Ready)
+        })
+        .await;
+    assert!(!world.status("cache").is(Ready), "the change is on its way");
+    world.store().write("cache.yaml", &document("cache", "cache"));
+    running
+        .until_document("cache", |document| {
+            document.generation == 3 && document.standing == Standing::Ready
+        })
+        .await;
+    let history = world.status("cache").history;
+    assert!(!history.iter().any(|event| event.event == "Drift"), "{history:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_invalid_change_leaves_the_last_good_version_in_force() {
     let world = World::new();
     world.store().write("cache.yaml", &document("cache", "cache"));
@@ -202,6 +227,50 @@ async fn without_any_good_version_nothing_is_looked_at_and_the_status_says_so() 
     assert_eq!(status.name, "cache", "the stem, for want of a readable name");
     assert!(world.cloud.state().looks.iter().all(|(service, _)| service == "other"));
     check(&world.status("other"), Ready, True, "AsDesired");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_of_an_invalid_document_rests_while_its_last_good_version_is_looked_after() {
+    let world = World::new();
+    world.store().write("cache.yaml", &document("cache", "cache"));
+    let mut running = world.converged().await;
+    world
+        .store()
+        .write("cache.yaml", &document_with("cache", "cache", "  persistance: {}\n"));
+    running
+        .until_document("cache", |document| document.standing == Standing::Stalled)
+        .await;
+    pass(MINUTE).await;
+    let since = |type_| {
+        let status = world.status("cache");
+        status.condition(type_).map(|condition| condition.last_transition_time)
+    };
+    let (ready, stalled, writes) = (since(Ready), since(Stalled), world.store().writes());
+    pass(30 * MINUTE).await;
+    assert_eq!((since(Ready), since(Stalled)), (ready, stalled));
+    assert_eq!(world.store().writes(), writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_is_too_long_is_invalid_and_not_read_again_and_again() {
+    let world = World::new();
+    world.store().write("cache.yaml", &document("cache", "cache"));
+    let mut running = world.converged().await;
+    world.store().write("cache.yaml", &"# long\n".repeat(200_000));
+    running
+        .until_document("cache", |document| document.standing == Standing::Stalled)
+        .await;
+    let status = world.status("cache");
+    check(&status, DocumentValid, False, "InvalidDocument");
+    assert!(
+        status.findings[0].to_string().contains("1400000 bytes"),
+        "{:?}",
+        status.findings
+    );
+    assert_eq!(status.last_good_revision.as_deref(), Some("v1"));
+    let fetches = world.store().state().fetches;
+    pass(5 * MINUTE).await;
+    assert_eq!(world.store().state().fetches, fetches);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,16 @@ async fn a_store_that_is_gone_for_ten_minutes_deletes_nothing_and_heals_by_itsel
     world
         .cloud
         .by_hand("cache", |observed| observed.backups = Fact::Present(false));
-    pass(12 * MINUTE).await;
+    let since = || {
+        world
+            .status("cache")
+            .condition(DocumentValid)
+            .map(|valid| valid.last_transition_time)
+    };
+    pass(MINUTE).await;
+    let first = since();
+    pass(11 * MINUTE).await;
+    assert_eq!(since(), first);
     assert_eq!(world.cloud.observed("cache").backups.present(), Some(&true));
     assert_eq!(running.snapshots.borrow().documents.len(), 1);
     check(&world.status("cache"), DocumentValid, Unknown, "StoreUnreadable");

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard};
 use valkeep_document::status::Status;
-use valkeep_store::{DocumentStore, Entry, Expect, StoreError, StoreUrl, StoredStatus, Written};
+use valkeep_store::{DOCUMENT_LIMIT, DocumentStore, Entry, Expect, StoreError, StoreUrl, StoredStatus, Written};
 
 #[derive(Default)]
 pub(crate) struct StoreState {
@@ -18,6 +19,8 @@ pub(crate) struct StoreState {
     pub(crate) status_hangs: bool,
     /// Bodies that cannot be read.
     pub(crate) denied: Vec<String>,
+    /// The revision is made from the content, as an `ETag` of S3 is, instead of counted.
+    pub(crate) has_etags: bool,
     /// Versions are kept for [`DocumentStore::history`].
     pub(crate) keeps_history: bool,
     /// Another writer gets in between this many times.
@@ -102,7 +105,15 @@ impl DocumentStore for MemoryStore {
         }
         let documents = state.documents.iter();
         Ok(documents
-            .map(|(key, versions)| entry(key, versions.len(), false))
+            .map(|(key, versions)| {
+                let mut entry = entry(key, versions.len(), false);
+                if state.has_etags {
+                    let mut hash = DefaultHasher::new();
+                    versions.last().hash(&mut hash);
+                    entry.revision = format!("{:016x}", hash.finish());
+                }
+                entry
+            })
             .collect())
     }
 
@@ -119,7 +130,15 @@ impl DocumentStore for MemoryStore {
         let gone = || StoreError::Gone { key: entry.key.clone() };
         let versions = state.documents.get(&entry.key).ok_or_else(gone)?;
         let number = usize::try_from(entry.generation).expect("small") - 1;
-        versions.get(number).cloned().ok_or_else(gone)
+        let body = versions.get(number).cloned().ok_or_else(gone)?;
+        if body.len() as u64 > DOCUMENT_LIMIT {
+            return Err(StoreError::TooLarge {
+                what: entry.key.clone(),
+                bytes: body.len() as u64,
+                limit: DOCUMENT_LIMIT,
+            });
+        }
+        Ok(body)
     }
 
     async fn history(&self, current: &Entry) -> Result<Vec<Entry>, StoreError> {
