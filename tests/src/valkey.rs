@@ -1,31 +1,40 @@
 //! A Valkey that answers `INFO` as a test tells it to, for worlds whose tasks are simulated.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
 use valkeep_core::ports::Probe;
 use valkeep_core::{Doubt, DoubtKind, Timestamp, ValkeyInfo};
 
 /// Every address answers the same, or none does.
 #[derive(Debug, Clone)]
-pub struct ToldValkey(Arc<Mutex<Result<ValkeyInfo, Doubt>>>);
+pub struct ToldValkey(Arc<Mutex<Told>>);
+
+#[derive(Debug)]
+struct Told {
+    answer: Result<ValkeyInfo, Doubt>,
+    started: Instant,
+}
 
 impl ToldValkey {
     /// A healthy server with one key, saved at `last_save`.
     pub fn healthy(last_save: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(Ok(healthy(last_save)))))
+        Self(Arc::new(Mutex::new(Told {
+            answer: Ok(healthy(last_save)),
+            started: Instant::now(),
+        })))
     }
 
     /// Changes what it says.
     pub fn change(&self, change: impl FnOnce(&mut ValkeyInfo)) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(info) = &mut *told {
+        if let Ok(info) = &mut self.told().answer {
             change(info);
         }
     }
 
     /// It cannot be reached any more.
     pub fn unreachable(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Err(Doubt {
+        self.told().answer = Err(Doubt {
             kind: DoubtKind::Unreachable,
             call: "valkey:INFO".to_owned(),
             message: "connection timed out".to_owned(),
@@ -34,16 +43,27 @@ impl ToldValkey {
 
     /// It can be reached again, and is another process.
     pub fn restarted(&self, last_save: Timestamp, run_id: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Ok(ValkeyInfo {
+        let answer = Ok(ValkeyInfo {
             run_id: run_id.to_owned(),
             ..healthy(last_save)
         });
+        *self.told() = Told {
+            answer,
+            started: Instant::now(),
+        };
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Probe for ToldValkey {
     async fn info(&self, _: SocketAddr) -> Result<ValkeyInfo, Doubt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let told = self.told();
+        let mut info = told.answer.clone()?;
+        info.uptime_s = told.started.elapsed().as_secs();
+        Ok(info)
     }
 }
 
@@ -52,7 +72,7 @@ fn healthy(last_save: Timestamp) -> ValkeyInfo {
         server: "valkey".to_owned(),
         version: "8.0.1".to_owned(),
         run_id: "0123456789abcdef".to_owned(),
-        uptime_s: 60,
+        uptime_s: 0,
         role: "master".to_owned(),
         loading: false,
         loading_percent: None,

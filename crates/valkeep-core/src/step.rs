@@ -161,7 +161,7 @@ pub enum Done {
     Changed,
     /// `CreateSecurityGroup`
     SecurityGroup(SecurityGroupId),
-    /// `CreateFileSystem`
+    /// `CreateFileSystem` made a new one, on which nothing hangs yet. One that was there already is [`Done::Pending`].
     FileSystem(Box<FileSystem>),
     /// `CreateMountTarget`
     MountTarget(Box<MountTarget>),

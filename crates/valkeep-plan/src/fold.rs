@@ -227,16 +227,13 @@ fn file_system(observed: &mut Observed, step: &Step, done: &Done) {
             observed.file_system = Fact::not_looked("elasticfilesystem:DescribeFileSystems");
             return;
         };
-        // A new one has nothing yet; one that was found under the token instead waits for the next look.
-        let new = made.state == LifeCycle::Creating || !made.id.is_known();
+        // It is new, so nothing hangs on it yet. One that was found under the token instead is not told of in this way.
         observed.file_system = Fact::Present((**made).clone());
-        if new {
-            observed.lifecycle = Fact::Present(None);
-            observed.backups = Fact::Present(*backups);
-            observed.file_system_policy = Fact::Absent;
-            observed.mount_targets = Fact::Present(Vec::new());
-            observed.access_point = Fact::Absent;
-        }
+        observed.lifecycle = Fact::Present(None);
+        observed.backups = Fact::Present(*backups);
+        observed.file_system_policy = Fact::Absent;
+        observed.mount_targets = Fact::Present(Vec::new());
+        observed.access_point = Fact::Absent;
         return;
     }
     match step {

@@ -18,6 +18,7 @@ use valkeep_core::desired::{PerformanceMode, Throughput};
 use valkeep_core::failure::FailureKind;
 use valkeep_core::identity::{TAG_POLICY, TAG_THROUGHPUT_CHANGED};
 use valkeep_core::ids::{FileSystemId, MountTargetId, SecurityGroupId, SubnetId};
+use valkeep_core::observed::LifeCycle;
 use valkeep_core::{Desired, Done, Fact, Failure, Tags, Timestamp};
 
 pub(super) fn performance(mode: PerformanceMode) -> SdkMode {
@@ -64,7 +65,8 @@ pub(super) async fn create_file_system(
         Err(failure) if failure.code == "FileSystemAlreadyExists" => {
             // Found by its token; not every answer names the file system in its error.
             return match find_file_system(aws, desired, token).await? {
-                Some(found) if desired.identity.owns(&found.tags) => Ok(Done::FileSystem(Box::new(found))),
+                // What hangs on it already must be looked at before anything builds on it.
+                Some(found) if desired.identity.owns(&found.tags) => Ok(Done::Pending(found.state)),
                 Some(found) => Err(not_ours(CALL, &format!("file system {}", found.id))),
                 None => Err(not_now(CALL, "a file system with our token is going away".to_owned())),
             };
@@ -91,6 +93,13 @@ pub(super) async fn create_file_system(
     let mut made = file_system(CALL, desired, &described)?;
     // They were part of the request, whether the answer repeats them or not.
     made.tags.extend(tags.clone());
+    if made.state == LifeCycle::Creating {
+        // The answer always says so. One look right away saves a whole round where it is usable by now; what the look
+        // cannot tell, the next pass does.
+        if let Ok(Some(found)) = find_file_system(aws, desired, token).await {
+            made.state = found.state;
+        }
+    }
     Ok(Done::FileSystem(Box::new(made)))
 }
 
@@ -314,6 +323,12 @@ pub(super) async fn create_access_point(
         .build();
     let mut made = access_point(CALL, desired, &described)?;
     made.tags.extend(tags.clone());
+    if made.state == LifeCycle::Creating {
+        // As for the file system.
+        if let Ok(Some(found)) = find_access_point(aws, desired, file_system).await {
+            made.state = found.state;
+        }
+    }
     Ok(Done::AccessPoint(Box::new(made)))
 }
 

@@ -534,7 +534,10 @@ fn a_changed_document_is_rolled_out_in_one_call() {
     // Even while another deployment goes on.
     service(&mut world).deployments[0].rollout = Rollout::InProgress;
     let stages = converge(&desired, &mut world);
-    assert_eq!(stages, vec![vec!["ecs:RegisterTaskDefinition"], vec!["ecs:UpdateService"]]);
+    assert_eq!(
+        stages,
+        vec![vec!["ecs:RegisterTaskDefinition"], vec!["ecs:UpdateService"]]
+    );
     assert!(checked(&desired, &world).is_converged());
 }
 
