@@ -19,7 +19,12 @@ impl<'a> Running<'a> {
     /// The running definition, where there is one of valkeep's form.
     pub(crate) fn of(input: Input<'a>) -> Option<Self> {
         let definition = input.observed.running_definition.present()?.definition.as_ref()?;
-        Some(Self { definition })
+        Some(Self::by(definition))
+    }
+
+    /// By its words.
+    pub(crate) fn by(definition: &'a TaskDefinition) -> Self {
+        Self { definition }
     }
 
     fn word_after(self, flag: &str) -> Option<&'a str> {

@@ -94,6 +94,22 @@ impl Draft {
         self.hold(doubt_hold(resource, what, doubt));
     }
 
+    /// Turns every step into a hold: each resource is said once to wait.
+    pub(crate) fn hold_every_step(&mut self, until: &str) {
+        let mut waiting: Vec<Resource> = Vec::new();
+        for step in std::mem::take(&mut self.steps) {
+            let resource = step.resource();
+            if !waiting.contains(&resource) {
+                waiting.push(resource);
+                self.waiting(
+                    resource,
+                    HoldReason::Dependency,
+                    format!("the {resource} waits {until}"),
+                );
+            }
+        }
+    }
+
     /// The finished plan.
     pub(crate) fn finish(self, now: Timestamp) -> Plan {
         let Self { steps, holds, since } = self;

@@ -76,7 +76,7 @@ fn existing(input: Input, subnet: &Subnet, target: &MountTarget, draft: &mut Dra
         LifeCycle::Creating | LifeCycle::Updating => draft.waiting(
             Resource::MountTarget,
             HoldReason::Creating,
-            format!("waiting for the mount target {} in {zone}", target.id),
+            format!("the mount target {} in {zone} is being made", target.id),
         ),
         LifeCycle::Deleting | LifeCycle::Deleted => draft.waiting(
             Resource::MountTarget,

@@ -43,7 +43,7 @@ pub(crate) fn service(input: Input, target: &Target, draft: &mut Draft) {
             Resource::Service,
             HoldReason::NotOurs,
             format!("the service {name} exists in {cluster} and does not carry valkeep's tag"),
-            "choose another spec.service.name; taking over existing services comes later",
+            "choose another spec.service.name, or correct spec.region; taking over existing services comes later",
         );
     }
     if found.status == ServiceStatus::Draining {
@@ -55,6 +55,15 @@ pub(crate) fn service(input: Input, target: &Target, draft: &mut Draft) {
     }
     existing(input, found, target, draft);
     tasks(input, found, draft);
+}
+
+/// Whether a service of this name is there and another one's.
+pub(crate) fn is_somebody_elses(input: Input) -> bool {
+    input
+        .observed
+        .service
+        .present()
+        .is_some_and(|found| !input.owns(&found.tags))
 }
 
 fn create(input: Input, target: &Target, draft: &mut Draft) {
@@ -434,7 +443,7 @@ fn tasks(input: Input, found: &Service, draft: &mut Draft) {
         None => draft.waiting(
             Resource::Service,
             HoldReason::RollingOut,
-            format!("{name} has {} running task(s) and is to have 1", found.running),
+            format!("{name} runs {} of 1 task", found.running),
         ),
     }
 }

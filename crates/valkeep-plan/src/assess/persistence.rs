@@ -2,7 +2,7 @@
 //! was warm.
 
 use super::{PreviousServer, Verdict};
-use crate::data_safety::Ended;
+use crate::data_safety::{Ended, Running};
 use crate::draft::list;
 use valkeep_core::ConditionStatus::{False, True, Unknown};
 use valkeep_core::{Desired, DoubtKind, Fact, Observed, Timestamp, ValkeyInfo};
@@ -14,12 +14,9 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
         Fact::Absent => return not_running(observed),
         Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotLooked => return not_running(observed),
         Fact::Unknown(doubt) => {
-            let address = observed
-                .serving_task()
-                .and_then(|task| task.ip)
-                .map_or_else(|| "the task".to_owned(), |ip| format!("{ip}:{}", desired.task.port));
             let message = format!(
-                "cannot reach Valkey at {address}: {} (hint: allow TCP {} from valkeep's own security group or address to {})",
+                "cannot ask Valkey: {} (hint: if no connection comes about, allow TCP {} from valkeep's own security group \
+                 or address to {})",
                 doubt.message,
                 desired.task.port,
                 list(&desired.network.task_groups)
@@ -37,7 +34,23 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
     if !desired.saves() {
         return Verdict::new(True, "SnapshotsOff", unsaved(observed, info, now));
     }
+    if running_definition_saves(observed) == Some(false) {
+        return Verdict::new(
+            False,
+            "NotSaving",
+            format!(
+                "the running server writes no snapshots, although the document asks for them: a restart loses {} keys",
+                info.keys
+            ),
+        );
+    }
     saving(desired, info, now)
+}
+
+/// Whether the definition that runs writes snapshots to the directory; unknown where it is not of valkeep's form.
+fn running_definition_saves(observed: &Observed) -> Option<bool> {
+    let definition = observed.running_definition.present()?.definition.as_ref()?;
+    Some(Running::by(definition).snapshots())
 }
 
 fn not_running(observed: &Observed) -> Verdict {

@@ -149,7 +149,7 @@ pub fn explain(task: &Task) -> Explanation {
     let (reason, cause, next_step) = match task.exit_code {
         Some(0) => (
             "Stopped",
-            "the server ended by itself after saving",
+            "the server ended by itself, without an error",
             "nothing, if it was asked to",
         ),
         Some(1) => (
@@ -214,6 +214,8 @@ fn said(task: &Task) -> String {
         .flatten()
         .cloned()
         .collect();
+    // Of a task that failed to start both say the same.
+    parts.dedup();
     if let Some(code) = task.exit_code {
         parts.push(format!("exit code {code}"));
     }

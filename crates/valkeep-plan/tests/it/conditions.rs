@@ -109,7 +109,8 @@ fn a_server_that_is_not_reached_leaves_everything_else_as_it_is() {
     world.valkey = Fact::Unknown(Doubt {
         kind: DoubtKind::Unreachable,
         call: "valkey:INFO".into(),
-        message: "no answer within 2 s".into(),
+        // As the probe words it.
+        message: "no connection to 10.0.3.7:6379 within 2 s".into(),
     });
     let assessment = said(&desired(), &world);
     assert_eq!(text(&assessment, PersistenceHealthy), "Unknown Unreachable");
@@ -120,6 +121,12 @@ fn a_server_that_is_not_reached_leaves_everything_else_as_it_is() {
         message.contains("10.0.3.7:6379") && message.contains(TASK_GROUP),
         "{message}"
     );
+}
+
+#[test]
+fn a_server_that_does_not_save_yet_is_not_healthy_under_a_document_that_promises_it() {
+    let world = converged_for(&off());
+    assert_eq!(text(&said(&desired(), &world), PersistenceHealthy), "False NotSaving");
 }
 
 #[test]

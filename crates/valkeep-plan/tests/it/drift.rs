@@ -526,6 +526,24 @@ fn more_provisioned_throughput_is_never_held() {
 }
 
 #[test]
+fn for_a_service_that_is_not_ours_nothing_is_made() {
+    let mut world = fresh();
+    let mut theirs = service(&mut converged()).clone();
+    theirs.tags.remove(TAG_OWNER);
+    world.service = Fact::Present(theirs);
+    let plan = checked(&desired(), &world);
+    assert_eq!(calls(&plan), Vec::<&str>::new());
+    let held = in_the_way(&plan);
+    for what in [
+        "Service Stalled NotOurs",
+        "FileSystem Waiting Dependency",
+        "SecurityGroup Waiting Dependency",
+    ] {
+        assert!(held.contains(&what.to_owned()), "{held:?}");
+    }
+}
+
+#[test]
 fn a_changed_document_is_rolled_out_in_one_call() {
     let mut desired = desired();
     desired.task.memory_mib = 1024;
