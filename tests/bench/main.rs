@@ -3,9 +3,10 @@
 
 mod controller;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use controller::Controller;
-use localaws::{Delays, LocalAws, world};
+use localaws::{Delays, LocalAws, Service, world};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -13,6 +14,7 @@ use valkeep_engine::{CancellationToken, Settings};
 use valkeep_tests::scene::{self, Scene, example, example_for};
 
 const FLEET: usize = 1_000;
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const LATENCY: Duration = Duration::from_millis(50);
 /// The longest chain of calls that need each other's answers, from the listing to the service's start. EFS answers
 /// `creating` to whoever makes something, so a look at it is part of the chain.
@@ -111,17 +113,6 @@ async fn chain() -> Result<()> {
     }
     let took = began.elapsed();
     let calls = scene.aws.calls().len();
-    if std::env::var_os("BENCH_TRACE").is_some() {
-        let first = scene.aws.calls()[0].at;
-        for call in scene.aws.calls() {
-            println!(
-                "{:>5} ms {:?}:{}",
-                call.at.duration_since(first).as_millis(),
-                call.service,
-                call.operation
-            );
-        }
-    }
     ready(&scene).await?;
     let ready_after = began.elapsed();
     stop.cancel();
@@ -147,7 +138,12 @@ async fn fleet() -> Result<()> {
     world::trigpointing(&aws);
     for n in 0..FLEET {
         let name = format!("cache-{n:04}");
-        aws.put_object(world::BUCKET, &format!("docs/{name}.yaml"), example_for(&name));
+        // A role each: IAM's 10,240 characters of inline policies hold about 20.
+        let role = json!({ "RoleName": format!("{name}-role"), "AssumeRolePolicyDocument": TRUST });
+        aws.call(Service::Iam, "CreateRole", &role)
+            .map_err(|error| anyhow!("{error:?}"))?;
+        let document = example_for(&name).replace("trigpointing-ecs-task-role", &format!("{name}-role"));
+        aws.put_object(world::BUCKET, &format!("docs/{name}.yaml"), document);
     }
     let server = scene::serve(&aws).await?;
     let resync = Duration::from_mins(1);
