@@ -6,7 +6,7 @@
 use localaws::{Delays, Fault, FaultKind, Service};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use valkeep_engine::{CancellationToken, Settings};
 use valkeep_tests::scene::{Inventory, Scene, example, example_for};
 
@@ -76,10 +76,7 @@ async fn the_trouble_of_one_document_is_not_that_of_another() {
         ("garbage", "byte 0x00"),
     ] {
         let status = scene.status(name).unwrap_or_else(|| panic!("{name} has a status"));
-        let stalled = status["status"]["conditions"].as_array().is_some_and(|all| {
-            all.iter()
-                .any(|one| one["type"] == "Stalled" && one["status"] == "True")
-        });
+        let stalled = scene.is_true(name, "Stalled");
         assert!(stalled && status.to_string().contains(words), "{name}: {status:#}");
     }
     assert!(scene.is_ready(NAME));
@@ -151,15 +148,7 @@ fn fault(service: Service, operation: &str, kind: &FaultKind) -> Fault {
 }
 
 async fn healed(scene: &Scene, what: &str) {
-    let deadline = Instant::now() + HEALED;
-    while !scene.is_ready(NAME) {
-        assert!(
-            Instant::now() < deadline,
-            "{what}: not Ready after {HEALED:?}: {:#?}",
-            scene.status(NAME)
-        );
-        sleep(Duration::from_secs(1)).await;
-    }
+    scene.until_ready(NAME, HEALED, what).await;
 }
 
 /// What goes wrong with the store itself is told by the store's words; a listing that fails names the call, a status that

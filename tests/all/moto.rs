@@ -12,11 +12,10 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use std::collections::BTreeMap;
 use tokio::process::Command;
 use valkeep_aws::{Aws, Options};
-use valkeep_core::ports::World;
-use valkeep_core::{Desired, HoldKind, Observed, Plan, Resource, Timestamp};
-use valkeep_plan::{critic, describe_step, fold, plan};
+use valkeep_core::{HoldKind, Resource, Timestamp};
 use valkeep_store::{Expect, StoreUrl, Written};
 use valkeep_tests::moto::{Moto, python_program};
+use valkeep_tests::pass::{Pass, pass};
 use valkeep_tests::scene::example;
 
 #[tokio::test]
@@ -46,45 +45,24 @@ async fn the_example_converges_on_moto_and_a_second_pass_changes_nothing() -> Re
     // Each pass that acts is followed by one that looks again; four are more than the chain of dependent looks.
     let mut at_rest = None;
     for _ in 0..4 {
-        let (observed, last, acted) = pass(&aws, &desired).await?;
-        if acted == 0 {
-            at_rest = Some((observed, last));
+        let pass = pass(&aws, None, desired.clone(), Timestamp::now).await?;
+        assert_eq!(pass.failures, Vec::new());
+        if pass.done.is_empty() {
+            at_rest = Some(pass);
             break;
         }
     }
-    let (observed, last) = at_rest.context("the fourth pass still changes something")?;
+    let Pass { observed, plan, .. } = at_rest.context("the fourth pass still changes something")?;
     let service = observed.service.present().context("a service")?;
     let running = observed.running_definition.present().context("a definition")?;
     assert_eq!(running.arn, service.task_definition);
     assert_eq!(running.definition, valkeep_plan::wanted_definition(&desired, &observed));
     assert_eq!(observed.mount_targets.present().map(Vec::len), Some(2));
-    for hold in &last.holds {
+    for hold in &plan.holds {
         let only_the_task = matches!(hold.resource, Resource::Service | Resource::Task | Resource::Valkey);
         assert!(hold.kind == HoldKind::Notice || only_the_task, "{hold:#?}");
     }
     Ok(())
-}
-
-/// Looks, then plans, checks and acts until no step is left; tells how many steps there were.
-async fn pass(aws: &Aws, desired: &Desired) -> Result<(Observed, Plan, usize)> {
-    let mut observed = aws.observe(desired).await;
-    let mut acted = 0;
-    for _ in 0..12 {
-        let planned = plan(desired, &observed, Timestamp::now());
-        critic(desired, &observed, &planned).map_err(|objections| anyhow::anyhow!("{objections:?}"))?;
-        if planned.steps.is_empty() {
-            return Ok((observed, planned, acted));
-        }
-        for step in &planned.steps {
-            let done = aws
-                .act(desired, step)
-                .await
-                .with_context(|| format!("{:?}", describe_step(step)))?;
-            fold(&mut observed, step, &done);
-            acted += 1;
-        }
-    }
-    bail!("twelve rounds, and still something to do")
 }
 
 #[tokio::test]

@@ -135,15 +135,7 @@ async fn at_every_call(kind: &FaultKind) {
 async fn run_until_ready(scene: &Scene, what: &str) {
     let stop = CancellationToken::new();
     let engine = tokio::spawn(scene.engine(Settings::default()).run(stop.clone()));
-    let deadline = Instant::now() + Duration::from_mins(30);
-    while !scene.is_ready(NAME) {
-        assert!(
-            Instant::now() < deadline,
-            "{what}: not Ready: {:#?}",
-            scene.status(NAME)
-        );
-        sleep(Duration::from_secs(1)).await;
-    }
+    scene.until_ready(NAME, Duration::from_mins(30), what).await;
     stop.cancel();
     engine.await.expect("the engine does not panic");
 }

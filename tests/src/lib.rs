@@ -2,6 +2,7 @@
 
 pub mod in_process;
 pub mod moto;
+pub mod pass;
 pub mod scene;
 pub mod story;
 pub mod valkey;

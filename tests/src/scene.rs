@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 use valkeep_aws::{Aws, Options};
 use valkeep_core::ports::Clock;
 use valkeep_core::{Scope, Timestamp};
@@ -113,13 +115,31 @@ impl Scene {
 
     /// Whether the status says Ready.
     pub fn is_ready(&self, name: &str) -> bool {
+        self.is_true(name, "Ready")
+    }
+
+    /// Whether a condition of the status is True.
+    pub fn is_true(&self, name: &str, condition: &str) -> bool {
         self.status(name).is_some_and(|status| {
             status["status"]["conditions"].as_array().is_some_and(|conditions| {
                 conditions
                     .iter()
-                    .any(|one| one["type"] == "Ready" && one["status"] == "True")
+                    .any(|one| one["type"] == condition && one["status"] == "True")
             })
         })
+    }
+
+    /// Waits until the status says Ready, which it must within `bound`; `what` is for the message.
+    pub async fn until_ready(&self, name: &str, bound: Duration, what: &str) {
+        let deadline = Instant::now() + bound;
+        while !self.is_ready(name) {
+            assert!(
+                Instant::now() < deadline,
+                "{what}: not Ready after {bound:?}: {:#?}",
+                self.status(name)
+            );
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Asks this AWS directly, past wire, faults and call log.

@@ -15,25 +15,20 @@
 //! conditions                       those that are not as they should be at rest
 //! ```
 
+use crate::pass::{Pass, pass};
 use crate::scene::{Scene, example};
 use anyhow::{Context, Result, bail};
 use localaws::{Delays, Fault, FaultKind, Service};
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::time::Duration;
-use valkeep_core::ports::{Probe, World};
-use valkeep_core::{
-    ConditionStatus, ConditionType, Desired, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Step, StepFailure,
-};
-use valkeep_plan::{Context as AssessContext, StepText, assess, critic, describe_step, fold, plan};
+use valkeep_core::{ConditionStatus, ConditionType, Hold, HoldKind, HoldReason, Observed, Step};
+use valkeep_plan::{Context as AssessContext, StepText, assess, describe_step};
 
 /// Passes of one `settle`. Fifteen seconds apart, so a story may wait for an hour and a half.
 const PASSES_MAX: usize = 400;
 /// Between two passes of a `settle`.
 const PACE: Duration = Duration::from_secs(15);
-/// As the engine has it.
-const ROUNDS_MAX: usize = 12;
 
 /// Runs a script and gives its transcript. An error is a broken script, not a story that ends badly.
 pub fn tell(script: &str) -> Result<String> {
@@ -68,16 +63,8 @@ struct Teller {
     began: tokio::time::Instant,
     document: String,
     generation: i64,
-    last: Option<Told>,
+    last: Option<Pass>,
     out: String,
-}
-
-struct Told {
-    desired: Desired,
-    observed: Observed,
-    plan: Plan,
-    failures: Vec<StepFailure>,
-    steps: Vec<String>,
 }
 
 impl Teller {
@@ -132,7 +119,7 @@ impl Teller {
         let told = self.pass().await?;
         writeln!(self.out, "\nPlanning once more:")?;
         self.print(&told)?;
-        if !told.steps.is_empty() || !told.plan.steps.is_empty() {
+        if !told.done.is_empty() || !told.plan.steps.is_empty() {
             bail!("the story does not end at rest:\n{}", self.out);
         }
         Ok(())
@@ -153,8 +140,8 @@ impl Teller {
                 .holds
                 .iter()
                 .any(|hold| hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency);
-            let rest = told.steps.is_empty() && told.failures.is_empty() && !waiting;
-            steps += told.steps.len();
+            let rest = told.done.is_empty() && told.failures.is_empty() && !waiting;
+            steps += told.done.len();
             // A wait that says the same again is not worth a line.
             if text != said && !quietly {
                 writeln!(self.out, "+{} s", self.began.elapsed().as_secs())?;
@@ -177,51 +164,21 @@ impl Teller {
         bail!("not at rest after {PASSES_MAX} passes:\n{}", self.out)
     }
 
-    async fn pass(&self) -> Result<Told> {
+    async fn pass(&self) -> Result<Pass> {
         let document = valkeep_document::read("story.yaml", self.document.as_bytes())
             .map_err(|findings| anyhow::anyhow!("{findings}"))?;
         let desired = document
             .desired(&self.scene.scope(), self.generation)
             .map_err(|findings| anyhow::anyhow!("{findings}"))?;
-        let world = self.scene.client();
-        let mut observed = world.observe(&desired).await;
-        if let Some(ip) = observed.serving_task().and_then(|task| task.ip) {
-            observed.valkey = match self.scene.valkey.info(SocketAddr::new(ip, desired.task.port)).await {
-                Ok(info) => Fact::Present(info),
-                Err(doubt) => Fact::Unknown(doubt),
-            };
-        }
-        let mut told = Told {
-            plan: plan(&desired, &observed, self.scene.aws.now()),
-            desired,
-            observed,
-            failures: Vec::new(),
-            steps: Vec::new(),
-        };
-        for _ in 0..ROUNDS_MAX {
-            if let Err(objections) = critic(&told.desired, &told.observed, &told.plan) {
-                bail!("the critic objects: {objections:?}");
-            }
-            if told.plan.steps.is_empty() || !told.failures.is_empty() {
-                break;
-            }
-            for step in std::mem::take(&mut told.plan.steps) {
-                match world.act(&told.desired, &step).await {
-                    Ok(done) => {
-                        told.steps.push(words(&step));
-                        fold(&mut told.observed, &step, &done);
-                    }
-                    Err(failure) => told.failures.push(StepFailure { step, failure }),
-                }
-            }
-            told.plan = plan(&told.desired, &told.observed, self.scene.aws.now());
-        }
-        Ok(told)
+        pass(&self.scene.client(), Some(&self.scene.valkey), desired, || {
+            self.scene.aws.now()
+        })
+        .await
     }
 
-    fn print(&mut self, told: &Told) -> Result<()> {
-        for step in &told.steps {
-            writeln!(self.out, "  done  {step}")?;
+    fn print(&mut self, told: &Pass) -> Result<()> {
+        for step in &told.done {
+            writeln!(self.out, "  done  {}", words(step))?;
         }
         for failure in &told.failures {
             writeln!(self.out, "  fail  {}", failure.failure)?;
@@ -236,7 +193,7 @@ impl Teller {
                 format!("{kind:?}").to_lowercase()
             )?;
         }
-        if told.steps.is_empty() && told.failures.is_empty() && told.plan.holds.is_empty() {
+        if told.done.is_empty() && told.failures.is_empty() && told.plan.holds.is_empty() {
             writeln!(self.out, "  nothing to do")?;
         }
         Ok(())

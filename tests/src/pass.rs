@@ -1,0 +1,70 @@
+//! One pass by the project's own parts: look, then plan, check and act until no step is left. For suites that tell or
+//! judge what a pass did; the loop itself is the engine's.
+
+use crate::valkey::ToldValkey;
+use anyhow::{Result, bail};
+use std::net::SocketAddr;
+use valkeep_aws::Aws;
+use valkeep_core::ports::{Probe, World};
+use valkeep_core::{Desired, Fact, Observed, Plan, Step, StepFailure, Timestamp};
+use valkeep_plan::{critic, fold, plan};
+
+/// The chain of dependent steps is nine; twelve rounds leave room, as in the engine.
+const ROUNDS_MAX: usize = 12;
+
+/// What a pass found and did.
+#[derive(Debug)]
+pub struct Pass {
+    /// What the document means.
+    pub desired: Desired,
+    /// As AWS answered, with the answers to this pass's own steps folded in.
+    pub observed: Observed,
+    /// The last plan.
+    pub plan: Plan,
+    /// Steps that were done.
+    pub done: Vec<Step>,
+    /// Steps that failed; the first of them ends the pass.
+    pub failures: Vec<StepFailure>,
+}
+
+/// Runs one pass. An objection of the critic, and steps without end, are errors: no suite goes on after them.
+pub async fn pass(
+    world: &Aws,
+    valkey: Option<&ToldValkey>,
+    desired: Desired,
+    now: impl Fn() -> Timestamp,
+) -> Result<Pass> {
+    let mut observed = world.observe(&desired).await;
+    if let (Some(valkey), Some(ip)) = (valkey, observed.serving_task().and_then(|task| task.ip)) {
+        observed.valkey = match valkey.info(SocketAddr::new(ip, desired.task.port)).await {
+            Ok(info) => Fact::Present(info),
+            Err(doubt) => Fact::Unknown(doubt),
+        };
+    }
+    let mut pass = Pass {
+        plan: plan(&desired, &observed, now()),
+        desired,
+        observed,
+        done: Vec::new(),
+        failures: Vec::new(),
+    };
+    for _ in 0..ROUNDS_MAX {
+        if let Err(objections) = critic(&pass.desired, &pass.observed, &pass.plan) {
+            bail!("the critic objects: {objections:?}");
+        }
+        if pass.plan.steps.is_empty() || !pass.failures.is_empty() {
+            return Ok(pass);
+        }
+        for step in std::mem::take(&mut pass.plan.steps) {
+            match world.act(&pass.desired, &step).await {
+                Ok(done) => {
+                    fold(&mut pass.observed, &step, &done);
+                    pass.done.push(step);
+                }
+                Err(failure) => pass.failures.push(StepFailure { step, failure }),
+            }
+        }
+        pass.plan = plan(&pass.desired, &pass.observed, now());
+    }
+    bail!("{ROUNDS_MAX} rounds, and still something to do: {:?}", pass.plan.steps)
+}
