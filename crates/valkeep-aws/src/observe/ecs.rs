@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use std::net::IpAddr;
 use valkeep_core::desired::Origin;
 use valkeep_core::failure::Failure;
-use valkeep_core::identity::{TAG_BASE, TAG_HASH};
+use valkeep_core::identity::{LABEL_BASE, TAG_BASE, TAG_HASH};
 use valkeep_core::observed::{ObservedDefinition, Rollout, ScalingTarget, Service, Task};
 use valkeep_core::{Desired, Fact, TaskDefinition};
 
@@ -100,7 +100,7 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
         async {
             match Look::of(desired) {
                 Look::Ours => definitions(aws, desired, found).await,
-                Look::Whole => adopted_definitions(aws, found).await,
+                Look::Whole => adopted_definitions(aws, desired, found).await,
             }
         },
         async {
@@ -162,19 +162,50 @@ struct Definitions {
     base: Fact<ObservedDefinition>,
 }
 
-/// What an adopted service runs, and the revision that it was laid over. Whether another revision is already what the
-/// document means is looked up before one is registered.
-async fn adopted_definitions(aws: &Inner, service: &Service) -> Definitions {
+/// What an adopted service runs, the revision that it was laid over, and the others of its family where the running one may
+/// not be what the document means.
+async fn adopted_definitions(aws: &Inner, desired: &Desired, service: &Service) -> Definitions {
     let running = fact(describe_definition(aws, &service.task_definition, Look::Whole).await);
+    let family_name = running
+        .present()
+        .filter(|running| !settled_overlay(desired, running))
+        .and_then(|running| running.raw.as_ref()?.text("family").map(ToOwned::to_owned));
+    let family = match family_name {
+        Some(name) => fact(family(aws, &name, FAMILY_MAX, Look::Whole).await.map(Some)),
+        None => Fact::not_looked("ecs:ListTaskDefinitions"),
+    };
     let base = match running.present().and_then(base_arn) {
         Some(arn) => fact(describe_definition(aws, &arn, Look::Whole).await),
         None => Fact::Absent,
     };
-    Definitions {
-        running,
-        family: Fact::not_looked("ecs:ListTaskDefinitions"),
-        base,
-    }
+    Definitions { running, family, base }
+}
+
+/// Whether an overlay is plausibly what the document means, or the base where it means none. Laying over is the
+/// planner's, so this compares only what both sides spell alike; where it is wrong, registering finds the revision
+/// that exists already.
+fn settled_overlay(desired: &Desired, running: &ObservedDefinition) -> bool {
+    let container = running
+        .raw
+        .as_ref()
+        .and_then(|raw| raw.container(&desired.server.container));
+    let Some(container) = container else {
+        return true; // There is nothing that could be laid over.
+    };
+    let laid_over = container["dockerLabels"][LABEL_BASE].is_string();
+    let Some(snapshots) = desired.snapshots() else {
+        return !laid_over;
+    };
+    let has = |word: &str| {
+        container["command"]
+            .as_array()
+            .is_some_and(|words| words.iter().any(|found| found == word))
+    };
+    laid_over
+        && running.active
+        && has(&snapshots.mount_path)
+        && has(&snapshots.filename)
+        && has(&snapshots.save.directive())
 }
 
 /// The ARN of the revision that a definition's tag names as its base.

@@ -119,7 +119,7 @@ fn loses_nothing(court: &mut Court) {
         .valkey
         .present()
         .is_some_and(|info| info.keys == 0 && !info.loading);
-    let dead = all_stopped(court);
+    let dead = none_runs(court);
     court.require(
         accepted || saves || empty || dead,
         Rule::NoStaleLoad,
@@ -127,7 +127,14 @@ fn loses_nothing(court: &mut Court) {
     );
 }
 
+/// Whether no task runs or may start.
 fn all_stopped(court: &Court) -> bool {
+    let down = court.observed.service.present().is_some_and(|found| found.desired == 0);
+    down && none_runs(court)
+}
+
+/// Whether no task is known that has not stopped; one that ECS starts meanwhile begins empty.
+fn none_runs(court: &Court) -> bool {
     let tasks = match &court.observed.tasks {
         Fact::Present(tasks) => tasks.iter().all(valkeep_core::observed::Task::is_stopped),
         Fact::Absent => true,
@@ -138,7 +145,7 @@ fn all_stopped(court: &Court) -> bool {
             .observed
             .service
             .present()
-            .is_some_and(|found| found.desired == 0 && found.running == 0 && found.pending == 0)
+            .is_some_and(|found| found.running == 0 && found.pending == 0)
 }
 
 /// Everything of a definition that is not ours, by a name for people.
