@@ -15,5 +15,7 @@ mod observe;
 mod raw;
 mod service;
 mod store;
+mod survey;
 
 pub use clients::{Aws, Options};
+pub use survey::Survey;

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
+use valkeep_core::ids::{AccessPointId, FileSystemId};
 use valkeep_store::StoreUrl;
 
 /// Keeps Valkey on ECS warm: one YAML document becomes EFS, ECS and a Valkey that survives its tasks.
@@ -52,6 +53,10 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Show what would be done for a document, and change nothing
     Plan(PlanArgs),
+    /// Write the document of a service that runs today
+    Import(ImportArgs),
+    /// Lay a document's persistence over a task definition, offline
+    Mutate(MutateArgs),
     /// Check a document and write it to a store
     Apply(ApplyArgs),
     /// Show the status of documents
@@ -166,6 +171,50 @@ pub(crate) struct PlanArgs {
     pub(crate) stores: StoreArgs,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+}
+
+/// `valkeep import`
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Looks at the service and its task definition, changes nothing, and prints a document that takes the service over, with \
+comments for what is unusual about it. `valkeep plan` with that document shows only what persistence adds.")]
+pub(crate) struct ImportArgs {
+    /// ECS cluster
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: String,
+    /// ECS service
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: String,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+/// `valkeep mutate`
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+For pipelines that deploy a service which a document has taken over: what is printed goes to `aws ecs \
+register-task-definition --cli-input-json`. valkeep then finds everything in place, and the cache is never without its \
+directory, as it would be between a deploy of the bare definition and valkeep's own. Everything in the definition that is \
+not persistence is printed as it was; one that was mutated before may be given again.
+
+    valkeep mutate taskdef.json --document cache.yaml --file-system fs-0123456789abcdef0 --access-point \
+fsap-0123456789abcdef0 > mutated.json")]
+pub(crate) struct MutateArgs {
+    /// Input of a registration as JSON, or what `aws ecs describe-task-definition` prints; - for stdin
+    #[arg(value_name = "TASKDEF.json")]
+    pub(crate) definition: PathBuf,
+    /// The document
+    #[arg(long, value_name = "FILE")]
+    pub(crate) document: PathBuf,
+    /// The document's file system; its status says which
+    #[arg(long, value_name = "ID", value_parser = FileSystemId::parse)]
+    pub(crate) file_system: FileSystemId,
+    /// The document's access point; its status says which
+    #[arg(long, value_name = "ID", value_parser = AccessPointId::parse)]
+    pub(crate) access_point: AccessPointId,
+    /// ARN of the document's task role, for a definition without one
+    #[arg(long, value_name = "ARN")]
+    pub(crate) task_role_arn: Option<String>,
 }
 
 /// `valkeep apply`

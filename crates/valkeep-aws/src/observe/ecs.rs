@@ -17,7 +17,7 @@ use valkeep_core::desired::Origin;
 use valkeep_core::failure::Failure;
 use valkeep_core::identity::{LABEL_BASE, TAG_BASE, TAG_HASH};
 use valkeep_core::observed::{ObservedDefinition, Rollout, ScalingTarget, Service, Task};
-use valkeep_core::{Desired, Fact, TaskDefinition};
+use valkeep_core::{Desired, Fact, Identity, TaskDefinition};
 
 /// Revisions of our family that are looked at.
 const FAMILY_MAX: usize = 10;
@@ -106,7 +106,10 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
         async {
             match Look::of(desired) {
                 Look::Ours => Fact::not_looked(DESCRIBE_TARGETS),
-                Look::Whole => fact(scaling(aws, desired).await),
+                Look::Whole => {
+                    let Identity { cluster, service, .. } = &desired.identity;
+                    fact(scaling(aws, cluster, service).await)
+                }
             }
         },
         tasks(aws, desired, found),
@@ -216,14 +219,13 @@ fn base_arn(running: &ObservedDefinition) -> Option<String> {
 }
 
 /// What Application Auto Scaling may do to the service's desired count.
-async fn scaling(aws: &Inner, desired: &Desired) -> Result<Option<ScalingTarget>, Failure> {
-    let identity = &desired.identity;
+pub(crate) async fn scaling(aws: &Inner, cluster: &str, service: &str) -> Result<Option<ScalingTarget>, Failure> {
     let answer = aws
         .autoscaling
         .describe_scalable_targets()
         .service_namespace(ServiceNamespace::Ecs)
         .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
-        .resource_ids(format!("service/{}/{}", identity.cluster, identity.service))
+        .resource_ids(format!("service/{cluster}/{service}"))
         .send()
         .await
         .named(DESCRIBE_TARGETS)?;
@@ -303,7 +305,11 @@ fn plausible(desired: &Desired, found: &TaskDefinition) -> bool {
 
 /// One revision with its tags, kept for good once read: revisions never change but for their status, and a service
 /// goes on running a deregistered one.
-async fn describe_definition(aws: &Inner, arn: &str, look: Look) -> Result<Option<ObservedDefinition>, Failure> {
+pub(crate) async fn describe_definition(
+    aws: &Inner,
+    arn: &str,
+    look: Look,
+) -> Result<Option<ObservedDefinition>, Failure> {
     const CALL: &str = DESCRIBE_DEFINITION;
     let kept = aws.cache.definitions.get(&arn.to_owned());
     if let Some(kept) = kept.filter(|kept| look == Look::Ours || kept.raw.is_some()) {

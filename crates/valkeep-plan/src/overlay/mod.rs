@@ -169,6 +169,43 @@ pub fn take_off(laid: &RawDefinition) -> Option<RawDefinition> {
     Some(base)
 }
 
+/// What can be read of how a container starts its server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// `--port`
+    pub port: Option<u16>,
+    /// `--dir`
+    pub directory: Option<String>,
+    /// `--dbfilename`
+    pub file_name: Option<String>,
+    /// `--appendonly yes`
+    pub append_only: bool,
+    /// `--save`, as (seconds, changes): empty is off, none is what the server takes by itself.
+    pub save: Option<Vec<(u32, u32)>>,
+}
+
+/// How a container starts its server, or why that is not understood.
+pub fn started(container: &Value) -> Result<Started, Refusal> {
+    let command = Command::of(container)?;
+    let text = |flag| command.value_of(flag).map(ToOwned::to_owned);
+    let save = command.value_of("--save").map(|points| {
+        let numbers: Vec<u32> = points.split_whitespace().map_while(|word| word.parse().ok()).collect();
+        numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+    });
+    Ok(Started {
+        port: command.value_of("--port").and_then(|port| port.parse().ok()),
+        directory: text("--dir"),
+        file_name: text("--dbfilename"),
+        append_only: command.value_of("--appendonly") == Some("yes"),
+        save,
+    })
+}
+
+/// Whether any container of a definition starts under the directory's lock.
+pub fn carries_overlay(definition: &RawDefinition) -> bool {
+    definition.containers().iter().any(carries_lock)
+}
+
 /// Whether a container's server starts under the directory's lock.
 pub(crate) fn carries_lock(container: &Value) -> bool {
     texts(&container["entryPoint"]).iter().any(|word| word == LOCK_NAME)

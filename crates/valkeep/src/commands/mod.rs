@@ -2,6 +2,8 @@
 
 mod apply;
 mod completions;
+mod import;
+mod mutate;
 mod plan;
 mod reference;
 mod render;
@@ -26,6 +28,8 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Apply(args) => block_on(apply::apply(args)),
         Command::Status(args) => block_on(status::status(args)),
         Command::Wait(args) => block_on(wait::wait(args)),
+        Command::Import(args) => block_on(import::import(args)),
+        Command::Mutate(args) => mutate::mutate(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Reference => reference::reference(),
