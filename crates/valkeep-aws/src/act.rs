@@ -10,7 +10,7 @@ mod iam;
 mod logs;
 
 use crate::clients::Inner;
-use crate::observe::forget_subnets;
+use crate::observe::forget_network;
 use valkeep_core::failure::FailureKind;
 use valkeep_core::{Desired, Done, Failure, Step};
 
@@ -18,12 +18,15 @@ use valkeep_core::{Desired, Done, Failure, Step};
 pub(crate) async fn act(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, Failure> {
     let done = dispatch(aws, desired, step).await;
     if let Err(failure) = &done {
-        let names_subnets = matches!(
+        let names_network = matches!(
             step,
-            Step::CreateMountTarget { .. } | Step::CreateService { .. } | Step::UpdateService { .. }
+            Step::CreateMountTarget { .. }
+                | Step::AuthorizeIngress { .. }
+                | Step::CreateService { .. }
+                | Step::UpdateService { .. }
         );
-        if names_subnets && matches!(failure.kind, FailureKind::NotFound | FailureKind::Rejected) {
-            forget_subnets(aws, desired);
+        if names_network && matches!(failure.kind, FailureKind::NotFound | FailureKind::Rejected) {
+            forget_network(aws, desired);
         }
     }
     done

@@ -43,12 +43,7 @@ pub(crate) fn policy(input: Input, draft: &mut Draft) {
     };
     // It names both by ARN, so it can only be written when both are there; an access point that is still being made
     // has its ARN already.
-    let access_point = input
-        .observed
-        .access_point
-        .present()
-        .filter(|found| input.owns(&found.tags));
-    let (Some(file_system), Some(access_point)) = (input.file_system(), access_point) else {
+    let (Some(file_system), Some(access_point)) = (input.file_system(), input.access_point()) else {
         return draft.waiting(
             Resource::RolePolicy,
             HoldReason::Dependency,

@@ -3,6 +3,7 @@
 use crate::assess::stopped_task;
 use crate::data_safety;
 use crate::draft::{Draft, Input, hold, later, list};
+use crate::file_system;
 use crate::mount_targets::{self, NotUsable};
 use crate::render::service_settings;
 use crate::task_definition::Target;
@@ -72,6 +73,9 @@ fn create(input: Input, target: &Target, draft: &mut Draft) {
     let mut missing = Vec::new();
     if !input.all_subnets_found() {
         missing.push("its subnets");
+    }
+    if !input.unusable_task_groups().is_empty() {
+        missing.push("its security groups");
     }
     if input.observed.role.present().is_none() {
         missing.push("the task role");
@@ -200,6 +204,9 @@ fn needs(input: Input) -> Needs {
     let mut missing = Vec::new();
     let mut dns = None;
     if input.desired.snapshots().is_some() {
+        if file_system::keeps_tasks_out(input) {
+            missing.push("a file-system policy that lets it in".to_owned());
+        }
         if !input.role_policy_in_place() {
             missing.push("the role's policy".to_owned());
         }
@@ -257,6 +264,9 @@ fn change(input: Input, found: &Service, target: &Target, needs: &Needs, draft: 
     }
     if !input.all_subnets_found() {
         to.subnets.clone_from(&is.subnets);
+    }
+    if !input.unusable_task_groups().is_empty() {
+        to.groups.clone_from(&is.groups);
     }
     (to != is || definition != found.task_definition).then(|| Step::UpdateService {
         cluster: desired.identity.cluster.clone(),

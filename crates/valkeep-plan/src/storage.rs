@@ -1,8 +1,10 @@
-//! Views of what was observed: the storage that is ours and usable. Decides nothing.
+//! Views of what was observed: the storage that is ours, or taken, and usable. Decides nothing.
 
 use crate::draft::Input;
 use crate::policy;
 use std::collections::BTreeSet;
+use valkeep_core::Desired;
+use valkeep_core::identity::TAG_USED_BY;
 use valkeep_core::ids::{FileSystemId, SecurityGroupId};
 use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle, MountTarget, SecurityGroup, Subnet};
 
@@ -20,9 +22,11 @@ impl<'a> Input<'a> {
 
     /// The sources that may not reach the mount targets yet.
     pub(crate) fn missing_sources(self, group: &SecurityGroup) -> Vec<SecurityGroupId> {
+        let unusable = self.unusable_task_groups();
         self.desired
             .nfs_clients()
             .into_iter()
+            .filter(|source| !unusable.contains(&source))
             .filter(|source| {
                 !group.ingress.iter().any(|rule| {
                     rule.protocol == "tcp"
@@ -34,22 +38,82 @@ impl<'a> Input<'a> {
             .collect()
     }
 
-    /// The file system, if it is ours.
+    /// The document's task groups that no task can have: those that AWS does not know, or knows in another VPC.
+    pub(crate) fn unusable_task_groups(self) -> Vec<&'a SecurityGroupId> {
+        let Some(named) = self.observed.named_groups.present() else {
+            return Vec::new();
+        };
+        let usable = |group: &SecurityGroupId| {
+            !named.missing.contains(group)
+                && !named
+                    .found
+                    .iter()
+                    .any(|(found, vpc)| found == group && *vpc != self.desired.network.vpc)
+        };
+        let groups = &self.desired.network.task_groups;
+        groups.iter().filter(|group| !usable(group)).collect()
+    }
+
+    /// Whether the document takes this file system, instead of valkeep making one.
+    pub(crate) fn takes(self, found: &FileSystem) -> bool {
+        let named = self.desired.file_system.taken.as_ref();
+        self.desired.takes_file_system() && named.is_none_or(|id| *id == found.id)
+    }
+
+    /// The file system, if it is ours or taken.
     pub(crate) fn file_system(self) -> Option<&'a FileSystem> {
         self.observed
             .file_system
             .present()
-            .filter(|found| self.owns(&found.tags))
+            .filter(|found| self.owns(&found.tags) || self.takes(found))
     }
 
-    /// The access point, if it is ours and usable.
+    /// The access point, if it is ours, or taken and no other's.
+    pub(crate) fn access_point(self) -> Option<&'a AccessPoint> {
+        self.observed
+            .access_point
+            .present()
+            .filter(|found| match &self.desired.access_point.taken {
+                None => self.owns(&found.tags),
+                Some(id) => found.id == *id && self.desired.identity.other_user(&found.tags, TAG_USED_BY).is_none(),
+            })
+    }
+
+    /// The access point, if it is ours, or taken and marked as used by us.
+    pub(crate) fn our_access_point(self) -> Option<&'a AccessPoint> {
+        self.access_point()
+            .filter(|found| self.owns(&found.tags) || self.desired.identity.marked(&found.tags, TAG_USED_BY))
+    }
+
+    /// The access point, if it is ours, or taken and marked, and usable.
     pub(crate) fn usable_access_point(self) -> Option<&'a AccessPoint> {
         let file_system = self.file_system()?;
-        self.observed.access_point.present().filter(|found| {
-            self.owns(&found.tags)
-                && found.file_system == file_system.id
+        self.our_access_point().filter(|found| {
+            let is_nobody = found.uid == Some(0) && !self.desired.task_role.root_access;
+            found.file_system == file_system.id
+                && !is_nobody
+                && found.uid.is_some()
+                && found.gid.is_some()
                 && matches!(found.state, LifeCycle::Available | LifeCycle::Updating)
         })
+    }
+
+    /// Other access points on a directory, that are there to stay and not this identity's own.
+    pub(crate) fn others_on(self, path: &str) -> Vec<&'a AccessPoint> {
+        let others = self.observed.other_access_points.present();
+        let others = others.map(Vec::as_slice).unwrap_or_default();
+        others
+            .iter()
+            .filter(|other| other.path == path && other.state != LifeCycle::Deleting && !self.owns(&other.tags))
+            .collect()
+    }
+
+    /// The document, with what it leaves to the access point filled in.
+    pub(crate) fn as_found(self) -> std::borrow::Cow<'a, Desired> {
+        match self.observed.access_point.present() {
+            Some(found) => self.desired.as_found(found),
+            None => std::borrow::Cow::Borrowed(self.desired),
+        }
     }
 
     /// One subnet a zone, in the document's order.

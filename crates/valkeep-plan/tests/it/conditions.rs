@@ -96,10 +96,10 @@ fn what_cannot_be_seen_is_unknown() {
 fn what_is_stalled_says_so_and_does_not_look_like_progress() {
     let renamed = with_snapshots(|snapshots| snapshots.filename = "other.rdb".into());
     let assessment = said(&renamed, &converged());
-    assert_eq!(text(&assessment, TaskDefinitionReady), "False WouldHideData");
-    assert_eq!(text(&assessment, Stalled), "True WouldHideData");
+    assert_eq!(text(&assessment, TaskDefinitionReady), "False ImmutableField");
+    assert_eq!(text(&assessment, Stalled), "True ImmutableField");
     assert_eq!(text(&assessment, Reconciling), "False AtRest");
-    assert_eq!(text(&assessment, Ready), "False WouldHideData");
+    assert_eq!(text(&assessment, Ready), "False ImmutableField");
     assert!(assessment.phase.starts_with("Stalled: "), "{}", assessment.phase);
 }
 

@@ -7,4 +7,5 @@ mod lock;
 mod properties;
 mod refusals;
 mod safety;
+mod taken;
 mod world;

@@ -144,7 +144,12 @@ fn reserved(
 fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
     let mut map = field.map(report)?;
     let mode = or_default(map.take("mode"), |field| {
-        field.choice(report, &[("Enforce", Mode::Enforce)], &["Observe", "Paused"])
+        let modes = [
+            ("Enforce", Mode::Enforce),
+            ("Observe", Mode::Observe),
+            ("Paused", Mode::Paused),
+        ];
+        field.choice(report, &modes, &[])
     });
     let region_field = map.take("region");
     let region_at = region_field.as_ref().map(Field::at);
