@@ -22,6 +22,14 @@ impl<'a> Running<'a> {
         Some(Self::by(definition))
     }
 
+    /// The running definition as far as it says something about this access point: none where it mounts another one.
+    fn on(input: Input<'a>, access_point: &AccessPoint) -> Option<Self> {
+        Self::of(input).filter(|running| {
+            let volume = running.definition.volume.as_ref();
+            volume.is_none_or(|volume| volume.access_point == access_point.id)
+        })
+    }
+
     /// By its words.
     pub(crate) fn by(definition: &'a TaskDefinition) -> Self {
         Self { definition }
@@ -165,7 +173,7 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
     // Without the mark the running definition knows best.
     match (
         &input.observed.running_definition,
-        Running::of(input).and_then(Running::file_name),
+        Running::on(input, access_point).and_then(Running::file_name),
     ) {
         (Fact::Present(_), Some(name)) => Some(name.to_owned()),
         (Fact::Present(_) | Fact::Absent, None) => Some(snapshots.filename.clone()),
@@ -175,7 +183,7 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
 
 fn written_by_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
     let info = input.observed.valkey.present()?;
-    let writes = Running::of(input).is_some_and(Running::mounts) && !info.loading;
+    let writes = Running::on(input, access_point).is_some_and(Running::mounts) && !info.loading;
     let product = info.product();
     (writes && access_point.tags.get(TAG_WRITTEN_BY) != Some(&product)).then_some(product)
 }
@@ -193,7 +201,7 @@ fn ended_mark(input: Input, access_point: &AccessPoint) -> Option<EndedMark> {
         Ended::Unreadable(_) => return None,
         Ended::At(at) => at,
     };
-    let running = Running::of(input)?;
+    let running = Running::on(input, access_point)?;
     if running.snapshots() {
         let keep = input.desired.snapshots().is_none_or(|snapshots| {
             // Under SetAside the time stands in the definition, so it stays as it is.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use valkeep_core::Desired;
+use valkeep_core::ids::{AccessPointId, FileSystemId};
 
 /// The inline policy of the task role: mount and write, through this access point of this file system only.
 pub fn role_policy(desired: &Desired, file_system_arn: &str, access_point_arn: &str) -> Value {
@@ -15,6 +16,46 @@ pub fn role_policy(desired: &Desired, file_system_arn: &str, access_point_arn: &
             "Condition": {"StringEquals": {"elasticfilesystem:AccessPointArn": access_point_arn}},
         }],
     })
+}
+
+/// The policy with what the running server still needs to mount again after a crash, when it is to move to another access
+/// point and has not yet.
+pub fn role_policy_while_moving(
+    desired: &Desired,
+    (file_system_arn, access_point_arn): (&str, &str),
+    running: (&FileSystemId, &AccessPointId),
+) -> Value {
+    let identity = &desired.identity;
+    let arn = |kind: &str, id: &str| {
+        format!(
+            "arn:{}:elasticfilesystem:{}:{}:{kind}/{id}",
+            desired.partition, identity.region, identity.account
+        )
+    };
+    let (file_system, access_point) = running;
+    let mut policy = role_policy(desired, file_system_arn, access_point_arn);
+    let mut before = role_policy(
+        desired,
+        &arn("file-system", file_system.as_str()),
+        &arn("access-point", access_point.as_str()),
+    );
+    let mut before = before["Statement"][0].take();
+    before["Sid"] = json!("ValkeepMountBefore");
+    if let Some(statements) = policy["Statement"].as_array_mut() {
+        statements.push(before);
+    }
+    policy
+}
+
+/// Whether a policy allows all that `wanted` allows and denies nothing.
+pub fn covers(found: &Value, wanted: &Value) -> bool {
+    let has = canonical_policy(found);
+    let denies = match found.get("Statement") {
+        Some(Value::Array(statements)) => statements.iter().any(|one| one["Effect"] != "Allow"),
+        Some(one) => one["Effect"] != "Allow",
+        None => true,
+    };
+    !denies && canonical_policy(wanted).iter().all(|statement| has.contains(statement))
 }
 
 /// The file-system policy: nothing in clear text, nobody but the task role, only through the access point.

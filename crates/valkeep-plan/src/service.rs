@@ -67,6 +67,19 @@ pub(crate) fn is_somebody_elses(input: Input) -> bool {
         .is_some_and(|found| !input.owns(&found.tags))
 }
 
+/// Whether no deployment is under way.
+pub(crate) fn is_at_rest(input: Input) -> bool {
+    match &input.observed.service {
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
+        Fact::Present(found) => match found.deployments.as_slice() {
+            [] => true,
+            [only] => only.rollout != Rollout::InProgress,
+            _ => false,
+        },
+    }
+}
+
 fn create(input: Input, target: &Target, draft: &mut Draft) {
     let desired = input.desired;
     let name = &desired.identity.service;

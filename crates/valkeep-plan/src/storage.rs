@@ -5,7 +5,7 @@ use crate::policy;
 use std::collections::BTreeSet;
 use valkeep_core::Desired;
 use valkeep_core::identity::TAG_USED_BY;
-use valkeep_core::ids::{FileSystemId, SecurityGroupId};
+use valkeep_core::ids::{AccessPointId, FileSystemId, SecurityGroupId};
 use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle, MountTarget, SecurityGroup, Subnet};
 
 /// The NFS port.
@@ -134,14 +134,21 @@ impl<'a> Input<'a> {
             .find(|target| target.zone_id == zone_id && target.state != LifeCycle::Deleted)
     }
 
-    /// Whether the role's policy says what it should.
+    /// What the running definition mounts, where that is not this access point.
+    pub(crate) fn mounts_before(self, access_point: &AccessPoint) -> Option<(&'a FileSystemId, &'a AccessPointId)> {
+        let running = self.observed.running_definition.present()?;
+        let volume = running.definition.as_ref()?.volume.as_ref()?;
+        (volume.access_point != access_point.id).then_some((&volume.file_system, &volume.access_point))
+    }
+
+    /// Whether the role's policy allows what it should. That of a server that moves allows more for a while.
     pub(crate) fn role_policy_in_place(self) -> bool {
         match (
             self.file_system(),
             self.usable_access_point(),
             self.observed.role_policy.present(),
         ) {
-            (Some(file_system), Some(access_point), Some(found)) => policy::same(
+            (Some(file_system), Some(access_point), Some(found)) => policy::covers(
                 found,
                 &policy::role_policy(self.desired, &file_system.arn, &access_point.arn),
             ),
