@@ -11,6 +11,7 @@ mod logs;
 
 use crate::clients::Inner;
 use crate::observe::forget_network;
+use valkeep_core::desired::Mode;
 use valkeep_core::failure::FailureKind;
 use valkeep_core::{Desired, Done, Failure, Step};
 
@@ -32,7 +33,24 @@ pub(crate) async fn act(aws: &Inner, desired: &Desired, step: &Step) -> Result<D
     done
 }
 
+/// A document that is not enforced changes nothing, whoever asks.
+fn refuse_unless_enforced(desired: &Desired, step: &Step) -> Result<(), Failure> {
+    match desired.mode {
+        Mode::Enforce => Ok(()),
+        mode @ (Mode::Observe | Mode::Paused) => Err(Failure {
+            call: step.action().to_owned(),
+            kind: FailureKind::Rejected,
+            code: "NotEnforced".to_owned(),
+            message: format!(
+                "the mode of the document is {}, and nothing was sent to AWS",
+                mode.as_str()
+            ),
+        }),
+    }
+}
+
 async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, Failure> {
+    refuse_unless_enforced(desired, step)?;
     match step {
         Step::CreateSecurityGroup {
             name,

@@ -45,6 +45,8 @@ pub struct Desired {
     pub persistence: Persistence,
     /// How long a mount target's DNS name is given after its interface was attached, in seconds.
     pub dns_grace_s: u32,
+    /// The annotation `valkeep.dev/look-now`; its value comes back in the status of the look that it brought about.
+    pub look_now: Option<String>,
     /// The annotation `valkeep.dev/load-stale-dump: <document name>` is there: a dump older than the live data may be
     /// loaded in its place.
     pub load_stale_dump: bool,

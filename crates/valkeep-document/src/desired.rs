@@ -3,7 +3,7 @@
 //! A document that came from `read` has forms that fit; one made otherwise is refused here with findings without position.
 
 use crate::types::{
-    AccessPoint, Create, Document, FileSystem, LOAD_STALE_DUMP, LaunchType, Mode, Network, PerformanceMode,
+    AccessPoint, Create, Document, FileSystem, LOAD_STALE_DUMP, LOOK_NOW, LaunchType, Mode, Network, PerformanceMode,
     Persistence, Preset, SaveRule, Snapshots, StaleDump, ThroughputMode, TransitionToIa,
 };
 use crate::{Finding, Findings};
@@ -105,6 +105,7 @@ impl Document {
             },
             persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save),
             dns_grace_s: scope.dns_grace_s,
+            look_now: metadata.annotations.get(LOOK_NOW).cloned(),
             load_stale_dump: metadata.annotations.get(LOAD_STALE_DUMP) == Some(&metadata.name),
         })
     }

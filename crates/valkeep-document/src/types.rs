@@ -14,6 +14,8 @@ pub const KIND: &str = "ValkeyPersistence";
 /// Annotation: a dump older than the live data may be loaded in its place. Its value is the document's own name, so that
 /// a copied document does not carry the permission along.
 pub const LOAD_STALE_DUMP: &str = "valkeep.dev/load-stale-dump";
+/// Annotation: any value, given anew, makes valkeep look at once, and comes back in the status.
+pub const LOOK_NOW: &str = "valkeep.dev/look-now";
 
 /// Days that CloudWatch Logs takes as retention.
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html>
@@ -81,9 +83,9 @@ pub struct Metadata {
     /// Labels for people and tools. valkeep does not read them.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own; the one it knows is
+    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own; those it knows are
     /// `valkeep.dev/load-stale-dump`, whose value is this document's name: a dump older than the live data may be loaded in
-    /// its place.
+    /// its place; and `valkeep.dev/look-now`: a new value makes valkeep look at once, and comes back in the status.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
 }

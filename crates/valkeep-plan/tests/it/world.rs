@@ -104,6 +104,7 @@ pub(crate) fn desired() -> Desired {
         },
         persistence: Persistence::Mounted(snapshots()),
         dns_grace_s: 90,
+        look_now: None,
         load_stale_dump: false,
     }
 }

@@ -14,7 +14,7 @@ use super::report::{Report, Wrong, quote};
 use super::tree::{At, Node, join};
 use super::walk::Field;
 use crate::types::{
-    ApiVersion, Document, Kind, LOAD_STALE_DUMP, LaunchType, Metadata, Mode, Origin, Rollout, Spec, Valkey,
+    ApiVersion, Document, Kind, LOAD_STALE_DUMP, LOOK_NOW, LaunchType, Metadata, Mode, Origin, Rollout, Spec, Valkey,
 };
 use file_system::file_system;
 use network::network;
@@ -77,7 +77,13 @@ fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
     });
     let annotations = map.take("annotations").map_or(Some(BTreeMap::new()), |field| {
         let annotations = field.texts(report, forms::label_key, forms::any_text)?;
-        let mut good = reserved(&field, &annotations, &[LOAD_STALE_DUMP], "annotations", report);
+        let mut good = reserved(
+            &field,
+            &annotations,
+            &[LOAD_STALE_DUMP, LOOK_NOW],
+            "annotations",
+            report,
+        );
         let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > ANNOTATIONS_MAX {
             field.say(
