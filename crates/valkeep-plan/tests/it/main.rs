@@ -3,9 +3,11 @@
 mod conditions;
 mod drift;
 mod fresh;
+mod immutable;
 mod lock;
 mod properties;
 mod refusals;
 mod safety;
 mod taken;
+mod traps;
 mod world;
