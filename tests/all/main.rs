@@ -7,3 +7,4 @@ mod faults;
 mod moto;
 mod restarts;
 mod stories;
+mod taken;

@@ -5,7 +5,7 @@ use crate::draft::{Draft, Input, list};
 use valkeep_core::Desired;
 use valkeep_core::identity::TAG_USED_BY;
 use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle};
-use valkeep_core::{Fact, HoldReason, Resource, Step};
+use valkeep_core::{DoubtKind, Fact, HoldReason, Resource, Step};
 
 /// Plans the access point.
 pub(crate) fn access_point(input: Input, draft: &mut Draft) {
@@ -20,7 +20,15 @@ pub(crate) fn access_point(input: Input, draft: &mut Draft) {
             "correct spec.fileSystem.accessPoint.id, or leave it out: valkeep then makes an access point of its own",
         );
     }
+    if is_elsewhere(input, draft) {
+        return;
+    }
     let Some(file_system) = input.file_system() else {
+        if let Fact::Unknown(doubt) = &input.observed.access_point
+            && doubt.kind != DoubtKind::NotLooked
+        {
+            return draft.doubt(Resource::AccessPoint, "the access point", doubt);
+        }
         return draft.waiting(
             Resource::AccessPoint,
             HoldReason::Dependency,
@@ -142,8 +150,40 @@ fn create(input: Input, file_system: &FileSystem, draft: &mut Draft) {
     });
 }
 
-/// Whether it must not be used, because it is another one's or on another file system; says so.
+/// Whether the two ids that the document names do not belong together; says so.
+fn is_elsewhere(input: Input, draft: &mut Draft) -> bool {
+    let (Some(named), Some(point), Some(found)) = (
+        &input.desired.file_system.taken,
+        &input.desired.access_point.taken,
+        input.observed.access_point.present(),
+    ) else {
+        return false;
+    };
+    if *point != found.id || found.file_system == *named {
+        return false;
+    }
+    draft.stalled(
+        Resource::AccessPoint,
+        HoldReason::NotFound,
+        format!(
+            "{} is on {}, and the document names the file system {named}",
+            found.id, found.file_system
+        ),
+        "leave spec.fileSystem.id out (the access point's file system is then used), or correct one of the two ids",
+    );
+    true
+}
+
+/// Whether it must not be used, because it is another one's; says so.
 fn is_anothers(input: Input, file_system: &FileSystem, found: &AccessPoint, draft: &mut Draft) -> bool {
+    if let Some(id) = input.desired.access_point.taken.as_ref().filter(|id| **id != found.id) {
+        draft.waiting(
+            Resource::AccessPoint,
+            HoldReason::Dependency,
+            format!("the access point {id} was not looked at yet"),
+        );
+        return true;
+    }
     if input.desired.access_point.taken.is_none() {
         if input.owns(&found.tags) && found.file_system == file_system.id {
             return false;
@@ -157,18 +197,6 @@ fn is_anothers(input: Input, file_system: &FileSystem, found: &AccessPoint, draf
                  spec.fileSystem.accessPoint.id: {}",
                 found.id
             ),
-        );
-        return true;
-    }
-    if found.file_system != file_system.id {
-        draft.stalled(
-            Resource::AccessPoint,
-            HoldReason::NotFound,
-            format!(
-                "{} is on {}, and the document names the file system {}",
-                found.id, found.file_system, file_system.id
-            ),
-            "leave spec.fileSystem.id out (the access point's file system is then used), or correct one of the two ids",
         );
         return true;
     }

@@ -57,6 +57,13 @@ pub(crate) fn file_system(input: Input, draft: &mut Draft) {
         }
         Fact::Present(found) => found,
     };
+    if desired.takes_file_system() && input.file_system().is_none() {
+        return draft.waiting(
+            Resource::FileSystem,
+            HoldReason::Dependency,
+            format!("the file system {} waits until its access point is clear", found.id),
+        );
+    }
     if input.file_system().is_none() {
         return draft.stalled(
             Resource::FileSystem,

@@ -56,8 +56,14 @@ impl<'a> Input<'a> {
 
     /// Whether the document takes this file system, instead of valkeep making one.
     pub(crate) fn takes(self, found: &FileSystem) -> bool {
-        let named = self.desired.file_system.taken.as_ref();
-        self.desired.takes_file_system() && named.is_none_or(|id| *id == found.id)
+        let point = self.observed.access_point.present();
+        match (&self.desired.file_system.taken, &self.desired.access_point.taken) {
+            (None, None) => false,
+            (Some(id), None) => *id == found.id,
+            // Two ids that do not belong together: one of them is wrong, and nobody knows which.
+            (Some(id), Some(_)) => *id == found.id && point.is_none_or(|point| point.file_system == *id),
+            (None, Some(id)) => point.is_some_and(|point| point.id == *id && point.file_system == found.id),
+        }
     }
 
     /// The file system, if it is ours or taken.

@@ -157,10 +157,11 @@ pub(super) fn only_marks(court: &mut Court, resource: Resource, set: &Tags) {
 
 /// Whether a server may be given this access point: it is ours, or taken and marked as used by us.
 pub(super) fn may_mount(court: &Court, point: &AccessPoint) -> bool {
-    let taken = Some(&point.id) == court.desired.access_point.taken.as_ref();
+    let named = court.desired.access_point.taken.as_ref();
     match point.tags.get(TAG_OWNER) {
+        _ if named.is_some_and(|id| *id != point.id) => false,
         Some(owner) => *owner == court.desired.identity.owner(),
-        None => taken && is_marked(court, &point.tags, TAG_USED_BY),
+        None => named.is_some() && is_marked(court, &point.tags, TAG_USED_BY),
     }
 }
 

@@ -10,7 +10,7 @@ use valkeep_core::observed::{AccessPoint, FileSystem, IngressRule, LifeCycle, Mo
 use valkeep_core::{Desired, Fact, HoldKind, HoldReason, Identity, Observed, Plan, Resource, Step, Tags};
 
 const FS: &str = "fs-0aaaabbbbccccdddd";
-const POINT: &str = "fsap-0aaaabbbbccccdddd";
+pub(crate) const POINT: &str = "fsap-0aaaabbbbccccdddd";
 const THEIR_GROUP: &str = "sg-0aaaabbbbccccdddd";
 
 fn fs(text: &str) -> FileSystemId {
@@ -80,7 +80,7 @@ fn their_target(zone: u8, groups: &[&str]) -> MountTarget {
 
 /// A file system of others: elastic, not encrypted, without lifecycle and backups, with a mount target in the first zone
 /// that lets the tasks in.
-fn theirs() -> Observed {
+pub(crate) fn theirs() -> Observed {
     let mut world = fresh();
     world.file_system = Fact::Present(FileSystem {
         id: fs(FS),
@@ -107,7 +107,7 @@ fn theirs() -> Observed {
     world
 }
 
-fn theirs_with_point() -> Observed {
+pub(crate) fn theirs_with_point() -> Observed {
     let mut world = theirs();
     world.access_point = Fact::Present(their_point("/cache"));
     world
