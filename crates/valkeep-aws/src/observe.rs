@@ -4,6 +4,7 @@
 //! doubt in its own facts only. A converged document costs 13 reads once its subnets, its groups and its revision are
 //! known, and at most 14 where it takes a file system that exists.
 
+pub(crate) mod access_points;
 mod ec2;
 mod ecs;
 pub(crate) mod efs;

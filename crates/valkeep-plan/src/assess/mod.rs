@@ -9,6 +9,7 @@ pub use stopped_task::{Explanation, explain as explain_task};
 
 use crate::describe_step;
 use valkeep_core::desired::{Mode, Persistence};
+use valkeep_core::identity::TAG_PREFIX;
 use valkeep_core::observed::Rollout;
 use valkeep_core::{
     Condition, ConditionStatus, ConditionType, Desired, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step,
@@ -95,6 +96,11 @@ pub fn assess(
     failures: &[StepFailure],
     context: &Context,
 ) -> Assessment {
+    let mut plan = plan.clone();
+    if desired.mode != Mode::Enforce {
+        plan.steps.retain(|step| !is_book_keeping(step));
+    }
+    let plan = &plan;
     let mut holds = plan.holds.clone();
     holds.extend(failures.iter().map(|failure| hold_for(failure, context.now)));
     let mut parts: Vec<(ConditionType, Verdict)> = PARTS
@@ -135,6 +141,15 @@ pub fn assess(
                 observed_generation: desired.generation,
             })
             .collect(),
+    }
+}
+
+/// A mark that valkeep would leave is no difference from what the document says.
+fn is_book_keeping(step: &Step) -> bool {
+    match step {
+        Step::Tag { set, remove, .. } => set.keys().chain(remove).all(|key| key.starts_with(TAG_PREFIX)),
+        Step::ClearStarting { .. } => true,
+        _ => false,
     }
 }
 

@@ -109,12 +109,12 @@ fn what_cannot_be_changed_says_what_would_be_lost_and_the_way_that_keeps_it() {
         let mut world = converged();
         (case.world)(&mut world);
         let plan = checked(&desired, &world);
-        let held: Vec<&Hold> = plan
+        let about: Vec<&Hold> = plan
             .holds
             .iter()
             .filter(|hold| hold.reason == HoldReason::ImmutableField)
             .collect();
-        let [hold] = held.as_slice() else {
+        let [hold] = about.as_slice() else {
             panic!("{}: {:#?}", case.name, plan.holds);
         };
         assert_eq!(hold.kind, case.kind, "{}", case.name);
