@@ -191,7 +191,7 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
             }
         }),
         46 => each(world.file_system.present_mut(), |found| {
-            found.is_replica = salt & 1 == 0
+            found.is_replica = salt & 1 == 0;
         }),
         47 => each(world.file_system.present_mut(), |found| {
             found.one_zone = Some("eu-west-1a".to_owned()).filter(|_| salt & 1 == 0);

@@ -128,8 +128,10 @@ fn message(plan: &Plan, reason: HoldReason) -> String {
     plan.holds
         .iter()
         .find(|hold| hold.reason == reason && hold.kind != HoldKind::Waiting)
-        .map(|hold| format!("{} / {}", hold.message, hold.hint.as_deref().unwrap_or_default()))
-        .unwrap_or_else(|| panic!("no {reason}: {:#?}", plan.holds))
+        .map_or_else(
+            || panic!("no {reason}: {:#?}", plan.holds),
+            |hold| format!("{} / {}", hold.message, hold.hint.as_deref().unwrap_or_default()),
+        )
 }
 
 fn other() -> Identity {
