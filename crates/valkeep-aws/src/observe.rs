@@ -12,7 +12,7 @@ mod iam;
 mod logs;
 
 pub(crate) use ec2::{find_security_group, forget_network};
-pub(crate) use ecs::{describe_service, family, tasks_left};
+pub(crate) use ecs::{Look, describe_service, family, tasks_left};
 pub(crate) use logs::{arn as log_group_arn, find as find_log_group, tags as log_group_tags};
 
 use crate::clients::Inner;
@@ -33,15 +33,26 @@ pub(crate) async fn observe(aws: &Inner, desired: &Desired) -> Observed {
         ecs::service(aws, desired),
     );
     let (role, role_policy) = roles;
-    let running = ecs.running.present().and_then(|found| found.definition.as_ref());
-    let mounted = running.and_then(|definition| definition.volume.as_ref());
+    let running = ecs.running.present();
+    let mounted = |id: &str| {
+        running.is_some_and(|found| match (&found.raw, &found.definition) {
+            (Some(raw), _) => raw
+                .volumes()
+                .iter()
+                .any(|volume| volume["efsVolumeConfiguration"]["authorizationConfig"]["accessPointId"] == id),
+            (None, definition) => definition
+                .as_ref()
+                .and_then(|definition| definition.volume.as_ref())
+                .is_some_and(|volume| volume.access_point.as_str() == id),
+        })
+    };
     let path = storage.access_point.present().map(|found| &found.path);
     let path = path.unwrap_or(&desired.access_point.path);
     let ours = storage.access_point.present().map(|found| &found.id);
     let matters = |other: &AccessPoint| {
         Some(&other.id) != ours
             && other.state != LifeCycle::Deleted
-            && (other.path == *path || mounted.is_some_and(|volume| volume.access_point == other.id))
+            && (other.path == *path || mounted(other.id.as_str()))
     };
     let mut other_access_points = storage.access_points;
     if let Some(others) = other_access_points.present_mut() {
@@ -66,6 +77,8 @@ pub(crate) async fn observe(aws: &Inner, desired: &Desired) -> Observed {
         cluster: ecs.cluster,
         running_definition: ecs.running,
         family: ecs.family,
+        base: ecs.base,
+        scaling: ecs.scaling,
         tasks: ecs.tasks,
         ..Observed::nothing()
     }

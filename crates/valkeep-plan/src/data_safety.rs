@@ -2,67 +2,95 @@
 //! this needs. Knows the running definition only by its words.
 
 use crate::draft::{Input, doubt_hold, hold};
+use crate::overlay;
 use crate::render::ENV_SAVES;
+use crate::storage;
 use crate::versions::Product;
 use valkeep_core::desired::{Snapshots, StaleDump};
 use valkeep_core::identity::{TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::{AccessPoint, Rollout};
-use valkeep_core::{Fact, Hold, HoldKind, HoldReason, Resource, Tags, TaskDefinition, Timestamp};
+use valkeep_core::{Fact, Hold, HoldKind, HoldReason, RawDefinition, Resource, Tags, TaskDefinition, Timestamp};
 
 /// What the running definition does with data.
-#[derive(Clone, Copy)]
-pub(crate) struct Running<'a> {
-    definition: &'a TaskDefinition,
+pub(crate) struct Running {
+    /// Every word of the server's command line.
+    words: Vec<String>,
+    mounts: bool,
+    marks_by_itself: bool,
 }
 
-impl<'a> Running<'a> {
-    /// The running definition, where there is one of valkeep's form.
-    pub(crate) fn of(input: Input<'a>) -> Option<Self> {
-        let definition = input.observed.running_definition.present()?.definition.as_ref()?;
-        Some(Self::by(definition))
+impl Running {
+    /// The running definition, where its words can be read: one of valkeep's form, or one that somebody else maintains.
+    pub(crate) fn of(input: Input) -> Option<Self> {
+        let running = input.observed.running_definition.present()?;
+        if let Some(raw) = &running.raw {
+            return Self::maintained_elsewhere(input, raw);
+        }
+        running.definition.as_ref().map(Self::by)
     }
 
     /// The running definition as far as it says something about this access point: none where it mounts another one.
-    fn on(input: Input<'a>, access_point: &AccessPoint) -> Option<Self> {
-        Self::of(input).filter(|running| {
-            let volume = running.definition.volume.as_ref();
-            volume.is_none_or(|volume| volume.access_point == access_point.id)
+    fn on(input: Input, access_point: &AccessPoint) -> Option<Self> {
+        let elsewhere = storage::mounted(input).is_some_and(|(_, mounted)| mounted != access_point.id);
+        if elsewhere { None } else { Self::of(input) }
+    }
+
+    /// By the words of our own form.
+    fn by(definition: &TaskDefinition) -> Self {
+        let container = &definition.container;
+        Self {
+            words: container.command.clone(),
+            mounts: definition.volume.is_some(),
+            marks_by_itself: container.environment.get(ENV_SAVES).map(String::as_str) == Some("no"),
+        }
+    }
+
+    fn maintained_elsewhere(input: Input, raw: &RawDefinition) -> Option<Self> {
+        let container = raw.container(&input.desired.server.container)?;
+        let marks_by_itself = container["environment"].as_array().is_some_and(|pairs| {
+            pairs
+                .iter()
+                .any(|pair| pair["name"] == ENV_SAVES && pair["value"] == "no")
+        });
+        let mounts = input.observed.access_point.present().is_some_and(|access_point| {
+            overlay::mounts(
+                raw,
+                container,
+                &access_point.file_system,
+                &access_point.id,
+                &access_point.path,
+            )
+        });
+        Some(Self {
+            words: overlay::words(container),
+            mounts,
+            marks_by_itself,
         })
     }
 
-    /// By its words.
-    pub(crate) fn by(definition: &'a TaskDefinition) -> Self {
-        Self { definition }
-    }
-
-    fn word_after(self, flag: &str) -> Option<&'a str> {
-        let mut words = self.definition.container.command.iter();
-        words.find(|word| *word == flag)?;
-        words.next().map(String::as_str)
+    /// Of a flag that is given twice the server takes the last.
+    fn word_after(&self, flag: &str) -> Option<&str> {
+        let at = self.words.iter().rposition(|word| word == flag)?;
+        self.words.get(at + 1).map(String::as_str)
     }
 
     /// Whether it has a directory that outlives it.
-    pub(crate) fn mounts(self) -> bool {
-        self.definition.volume.is_some()
+    pub(crate) fn mounts(&self) -> bool {
+        self.mounts
     }
 
     /// Whether snapshots reach that directory. Without the flag Valkey has save points of its own.
-    pub(crate) fn snapshots(self) -> bool {
+    pub(crate) fn snapshots(&self) -> bool {
         self.mounts() && self.word_after("--save") != Some("")
     }
 
-    fn file_name(self) -> Option<&'a str> {
+    fn file_name(&self) -> Option<&str> {
         self.mounts()
             .then(|| self.word_after("--dbfilename").unwrap_or("dump.rdb"))
     }
 
-    fn append_only(self) -> bool {
+    fn append_only(&self) -> bool {
         self.mounts() && self.word_after("--appendonly") == Some("yes")
-    }
-
-    /// Whether each of its starts marks what lies in the directory as old by itself.
-    fn marks_by_itself(self) -> bool {
-        self.definition.container.environment.get(ENV_SAVES).map(String::as_str) == Some("no")
     }
 }
 
@@ -107,11 +135,11 @@ pub(crate) fn blocks(input: Input, access_point: &AccessPoint) -> Vec<Hold> {
     };
     let running = Running::of(input);
     [
-        other_directory(input, access_point, running),
-        other_file(input, snapshots, access_point, running),
+        other_directory(input, access_point),
+        other_file(input, snapshots, access_point, running.as_ref()),
         older_image(input, access_point),
-        append_only(running),
-        stale_dump(input, access_point, running),
+        append_only(running.as_ref()),
+        stale_dump(input, access_point, running.as_ref()),
     ]
     .into_iter()
     .flatten()
@@ -124,7 +152,7 @@ pub(crate) fn lacks_end_mark(input: Input) -> bool {
         return false;
     }
     // A definition that is not of our form may well save.
-    if !Running::of(input).is_none_or(Running::snapshots) {
+    if !Running::of(input).is_none_or(|running| running.snapshots()) {
         return false;
     }
     match &input.observed.access_point {
@@ -171,9 +199,10 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
         return None;
     }
     // Without the mark the running definition knows best.
+    let running = Running::on(input, access_point);
     match (
         &input.observed.running_definition,
-        Running::on(input, access_point).and_then(Running::file_name),
+        running.as_ref().and_then(Running::file_name),
     ) {
         (Fact::Present(_), Some(name)) => Some(name.to_owned()),
         (Fact::Present(_) | Fact::Absent, None) => Some(snapshots.filename.clone()),
@@ -183,7 +212,7 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
 
 fn written_by_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
     let info = input.observed.valkey.present()?;
-    let writes = Running::on(input, access_point).is_some_and(Running::mounts) && !info.loading;
+    let writes = Running::on(input, access_point).is_some_and(|running| running.mounts()) && !info.loading;
     let product = info.product();
     (writes && access_point.tags.get(TAG_WRITTEN_BY) != Some(&product)).then_some(product)
 }
@@ -217,7 +246,7 @@ fn ended_mark(input: Input, access_point: &AccessPoint) -> Option<EndedMark> {
     let newer = if running.mounts() {
         let info = input.observed.valkey.present()?;
         // Before its first save a server gives its start as the time of the last one.
-        (info.saves_started == 0 && !running.marks_by_itself()).then_some(info.last_save)?
+        (info.saves_started == 0 && !running.marks_by_itself).then_some(info.last_save)?
     } else {
         let started = input.observed.serving_task()?.started_at?;
         (started > ended).then_some(whole_seconds(input.now))?
@@ -265,15 +294,15 @@ fn blocked(reason: HoldReason, message: String, hint: String) -> Hold {
 /// The data is where the running server writes. Another access point is another directory, unless it says the same one,
 /// or a person said that the data was moved. One that is gone was on the directory of the one that replaces it, or its
 /// data was moved before: both are what the hints tell.
-fn other_directory(input: Input, access_point: &AccessPoint, running: Option<Running>) -> Option<Hold> {
-    let volume = running?.definition.volume.as_ref()?;
-    let before = &volume.access_point;
+fn other_directory(input: Input, access_point: &AccessPoint) -> Option<Hold> {
+    let (file_system, before) = storage::mounted(input)?;
+    let before = &before;
     if *before == access_point.id || access_point.tags.get(TAG_MOVED_FROM).map(String::as_str) == Some(before.as_str())
     {
         return None;
     }
-    let mut was = format!("through {before} on {}", volume.file_system);
-    if volume.file_system == access_point.file_system {
+    let mut was = format!("through {before} on {file_system}");
+    if file_system == access_point.file_system {
         let others = match &input.observed.other_access_points {
             Fact::Present(others) => others.as_slice(),
             Fact::Absent => &[],
@@ -310,7 +339,7 @@ fn other_file(
     input: Input,
     snapshots: &Snapshots,
     access_point: &AccessPoint,
-    running: Option<Running>,
+    running: Option<&Running>,
 ) -> Option<Hold> {
     let used = access_point
         .tags
@@ -338,10 +367,10 @@ fn other_file(
 
 fn older_image(input: Input, access_point: &AccessPoint) -> Option<Hold> {
     let written_by = access_point.tags.get(TAG_WRITTEN_BY)?;
-    let image = &input.desired.task.image;
+    let image = image(input)?;
     // What tells no version (a digest, `unstable`) is let through: a server that cannot read a dump exits at start
     // and never changes the file.
-    let (writer, reader) = (Product::parse(written_by)?, Product::of_image(image)?);
+    let (writer, reader) = (Product::parse(written_by)?, Product::of_image(&image)?);
     (!reader.reads(writer)).then(|| {
         blocked(
             HoldReason::ImageTooOld,
@@ -351,7 +380,17 @@ fn older_image(input: Input, access_point: &AccessPoint) -> Option<Hold> {
     })
 }
 
-fn append_only(running: Option<Running>) -> Option<Hold> {
+/// The image that would run: the document's, or that of the definition that somebody else maintains.
+fn image(input: Input) -> Option<String> {
+    if let Some(created) = input.desired.created() {
+        return Some(created.task.image.clone());
+    }
+    let raw = input.observed.running_definition.present()?.raw.as_ref()?;
+    let image = raw.container(&input.desired.server.container)?["image"].as_str()?;
+    Some(image.to_owned())
+}
+
+fn append_only(running: Option<&Running>) -> Option<Hold> {
     running?.append_only().then(|| {
         blocked(
             HoldReason::AppendOnlyByRestart,
@@ -362,7 +401,7 @@ fn append_only(running: Option<Running>) -> Option<Hold> {
     })
 }
 
-fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<Running>) -> Option<Hold> {
+fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<&Running>) -> Option<Hold> {
     let snapshots = input.desired.snapshots()?;
     let ended = Ended::of(access_point);
     if let (Ended::Unreadable(text), StaleDump::SetAside) = (ended, snapshots.stale_dump) {
@@ -378,6 +417,9 @@ fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<Running>
     let running = running?;
     if running.snapshots() || !input.desired.saves() || !live_data(input) {
         return None;
+    }
+    if input.desired.adopted().is_some() && ended == Ended::Not {
+        return None; // Somebody deployed it without persistence: what may happen then, `firstTransition` says.
     }
     let saved = ended.time().unwrap_or(Timestamp::MIN);
     let self_saved = running.mounts()
@@ -414,7 +456,7 @@ fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<Running>
 }
 
 /// Whether a server may hold data that is nowhere else. Not knowing counts as yes.
-fn live_data(input: Input) -> bool {
+pub(crate) fn live_data(input: Input) -> bool {
     let runs = match (&input.observed.service, &input.observed.tasks) {
         (Fact::Absent, _) => false,
         (_, Fact::Present(tasks)) => tasks.iter().any(|task| !task.is_stopped()),

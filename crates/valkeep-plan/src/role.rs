@@ -57,7 +57,9 @@ pub(crate) fn policy(input: Input, draft: &mut Draft) {
     let arns = (file_system.arn.as_str(), access_point.arn.as_str());
     let to = match input.mounts_before(access_point) {
         // A task that ECS starts anew meanwhile must be able to mount.
-        Some(before) => policy::role_policy_while_moving(desired, arns, before),
+        Some((file_system, access_point)) => {
+            policy::role_policy_while_moving(desired, arns, (&file_system, &access_point))
+        }
         None => policy::role_policy(desired, arns.0, arns.1),
     };
     if from.as_ref().is_some_and(|from| policy::covers(from, &to)) && !service::is_at_rest(input) {

@@ -4,7 +4,7 @@ use crate::draft::Input;
 use crate::policy;
 use std::collections::BTreeSet;
 use valkeep_core::Desired;
-use valkeep_core::identity::TAG_USED_BY;
+use valkeep_core::identity::{OVERLAY_VOLUME, TAG_USED_BY};
 use valkeep_core::ids::{AccessPointId, FileSystemId, SecurityGroupId};
 use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle, MountTarget, SecurityGroup, Subnet};
 
@@ -141,10 +141,8 @@ impl<'a> Input<'a> {
     }
 
     /// What the running definition mounts, where that is not this access point.
-    pub(crate) fn mounts_before(self, access_point: &AccessPoint) -> Option<(&'a FileSystemId, &'a AccessPointId)> {
-        let running = self.observed.running_definition.present()?;
-        let volume = running.definition.as_ref()?.volume.as_ref()?;
-        (volume.access_point != access_point.id).then_some((&volume.file_system, &volume.access_point))
+    pub(crate) fn mounts_before(self, access_point: &AccessPoint) -> Option<(FileSystemId, AccessPointId)> {
+        mounted(self).filter(|(_, mounted)| *mounted != access_point.id)
     }
 
     /// Whether the role's policy allows what it should. That of a server that moves allows more for a while.
@@ -166,11 +164,36 @@ impl<'a> Input<'a> {
 /// Whether the service runs a definition that mounts this file system as valkeep does: with TLS, IAM and an access
 /// point. Unknown is no.
 pub(crate) fn mounts(input: Input, file_system: &FileSystemId) -> bool {
-    input
-        .observed
-        .running_definition
-        .present()
-        .and_then(|running| running.definition.as_ref())
-        .and_then(|definition| definition.volume.as_ref())
-        .is_some_and(|volume| volume.file_system == *file_system)
+    let Some(running) = input.observed.running_definition.present() else {
+        return false;
+    };
+    match (&running.raw, &running.definition) {
+        // Of a definition that somebody else maintains only our own volume is known to have all three.
+        (Some(raw), _) => raw.volumes().iter().any(|volume| {
+            volume["name"] == OVERLAY_VOLUME && volume["efsVolumeConfiguration"]["fileSystemId"] == file_system.as_str()
+        }),
+        (None, Some(definition)) => definition
+            .volume
+            .as_ref()
+            .is_some_and(|volume| volume.file_system == *file_system),
+        (None, None) => false,
+    }
+}
+
+/// The file system and the access point that the running definition mounts as valkeep does.
+pub(crate) fn mounted(input: Input) -> Option<(FileSystemId, AccessPointId)> {
+    let running = input.observed.running_definition.present()?;
+    match (&running.raw, &running.definition) {
+        (Some(raw), _) => {
+            let ours = raw.volumes().iter().find(|volume| volume["name"] == OVERLAY_VOLUME)?;
+            let efs = &ours["efsVolumeConfiguration"];
+            let file_system = FileSystemId::parse(efs["fileSystemId"].as_str()?).ok()?;
+            let access_point = efs["authorizationConfig"]["accessPointId"].as_str()?;
+            Some((file_system, AccessPointId::parse(access_point).ok()?))
+        }
+        (None, definition) => {
+            let volume = definition.as_ref()?.volume.as_ref()?;
+            Some((volume.file_system.clone(), volume.access_point.clone()))
+        }
+    }
 }

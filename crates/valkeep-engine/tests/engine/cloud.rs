@@ -547,6 +547,7 @@ impl Place {
                     active: true,
                     tags: tags.clone(),
                     definition: Some((**definition).clone()),
+                    raw: None,
                 };
                 self.definitions.insert(arn.clone(), made);
                 Done::TaskDefinition(arn)
@@ -567,6 +568,7 @@ impl Place {
                     pending: 0,
                     tags: tags.clone(),
                     settings: settings.clone(),
+                    kind: valkeep_core::observed::ServiceKind::default(),
                     deployments: vec![deployment(id, task_definition, Rollout::Completed, now)],
                     events: Vec::new(),
                 };
