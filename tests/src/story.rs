@@ -9,6 +9,7 @@
 //! pass                             one pass: look, plan, check, act, until no step is left
 //! advance 90                       seconds
 //! hand ec2 RevokeSecurityGroupIngress {"GroupId": "$security_group"}    somebody changes AWS by hand
+//!                                  (ids in its answer are $FileSystemId, $AccessPointId, $GroupId from then on, in edits, too)
 //! fault DescribeSubnets AccessDenied
 //! no faults
 //! valkey unreachable | keys 1000 | unsaved 5 | saved | version 9.1.2 | restarted
@@ -20,6 +21,7 @@ use crate::scene::{Scene, example};
 use anyhow::{Context, Result, bail};
 use localaws::{Delays, Fault, FaultKind, Service};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 use valkeep_core::{ConditionStatus, ConditionType, Hold, HoldKind, HoldReason, Observed, Step};
@@ -45,6 +47,7 @@ pub fn tell(script: &str) -> Result<String> {
             document: String::new(),
             generation: 0,
             last: None,
+            made: BTreeMap::new(),
             out: String::new(),
         };
         for (number, line) in script.lines().enumerate() {
@@ -64,6 +67,8 @@ struct Teller {
     document: String,
     generation: i64,
     last: Option<Pass>,
+    /// Ids that changes by hand brought.
+    made: BTreeMap<String, String>,
     out: String,
 }
 
@@ -85,7 +90,8 @@ impl Teller {
                 if !self.document.contains(from) {
                     bail!("the document does not hold `{from}`");
                 }
-                self.document = self.document.replace(from, &to.replace("\\n", "\n"));
+                let to = self.with_made(&to.replace("\\n", "\n"));
+                self.document = self.document.replace(from, &to);
                 self.generation += 1;
             }
             "pass" => {
@@ -251,6 +257,7 @@ impl Teller {
                 access_point,
                 mount_targets,
                 service,
+                running_definition,
                 ..
             } = &told.observed;
             let names = &told.desired.names;
@@ -268,17 +275,40 @@ impl Teller {
                         .and_then(|all| all.first())
                         .map(|one| one.id.to_string()),
                 ),
+                (
+                    "$mounted",
+                    running_definition
+                        .present()
+                        .and_then(|found| found.definition.as_ref()?.volume.as_ref())
+                        .map(|volume| volume.access_point.to_string()),
+                ),
                 ("$service", service.present().map(|one| one.arn.clone())),
                 ("$role_policy", Some(names.role_policy.clone())),
             ] {
                 input = input.replace(name, &value.unwrap_or_default());
             }
         }
+        let input = self.with_made(&input);
         let input: Value = serde_json::from_str(&input).with_context(|| input.clone())?;
-        if let Err(error) = self.scene.aws.call(service, operation, &input) {
-            bail!("{error:?}");
+        let answer = match self.scene.aws.call(service, operation, &input) {
+            Ok(answer) => answer,
+            Err(error) => bail!("{error:?}"),
+        };
+        for (member, name) in [
+            ("FileSystemId", "$FileSystemId"),
+            ("AccessPointId", "$AccessPointId"),
+            ("groupId", "$GroupId"),
+        ] {
+            if let Some(id) = answer[member].as_str() {
+                self.made.insert(name.to_owned(), id.to_owned());
+            }
         }
         Ok(())
+    }
+
+    fn with_made(&self, text: &str) -> String {
+        let made = self.made.iter();
+        made.fold(text.to_owned(), |text, (name, id)| text.replace(name, id))
     }
 
     fn valkey(&self, rest: &str) -> Result<()> {

@@ -10,7 +10,8 @@ mod iam;
 mod logs;
 
 use crate::clients::Inner;
-use crate::observe::forget_subnets;
+use crate::observe::forget_network;
+use valkeep_core::desired::Mode;
 use valkeep_core::failure::FailureKind;
 use valkeep_core::{Desired, Done, Failure, Step};
 
@@ -18,18 +19,38 @@ use valkeep_core::{Desired, Done, Failure, Step};
 pub(crate) async fn act(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, Failure> {
     let done = dispatch(aws, desired, step).await;
     if let Err(failure) = &done {
-        let names_subnets = matches!(
+        let names_network = matches!(
             step,
-            Step::CreateMountTarget { .. } | Step::CreateService { .. } | Step::UpdateService { .. }
+            Step::CreateMountTarget { .. }
+                | Step::AuthorizeIngress { .. }
+                | Step::CreateService { .. }
+                | Step::UpdateService { .. }
         );
-        if names_subnets && matches!(failure.kind, FailureKind::NotFound | FailureKind::Rejected) {
-            forget_subnets(aws, desired);
+        if names_network && matches!(failure.kind, FailureKind::NotFound | FailureKind::Rejected) {
+            forget_network(aws, desired);
         }
     }
     done
 }
 
+/// A document that is not enforced changes nothing, whoever asks.
+fn refuse_unless_enforced(desired: &Desired, step: &Step) -> Result<(), Failure> {
+    match desired.mode {
+        Mode::Enforce => Ok(()),
+        mode @ (Mode::Observe | Mode::Paused) => Err(Failure {
+            call: step.action().to_owned(),
+            kind: FailureKind::Rejected,
+            code: "NotEnforced".to_owned(),
+            message: format!(
+                "the mode of the document is {}, and nothing was sent to AWS",
+                mode.as_str()
+            ),
+        }),
+    }
+}
+
 async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, Failure> {
+    refuse_unless_enforced(desired, step)?;
     match step {
         Step::CreateSecurityGroup {
             name,

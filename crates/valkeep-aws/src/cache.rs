@@ -1,17 +1,22 @@
-//! What AWS never changes is read once per process: task-definition revisions and subnets.
+//! What AWS never changes is read once per process: task-definition revisions, subnets, the VPC of a security group and
+//! the file system of an access point.
 //!
 //! Only lookups; nothing iterates over these maps, so their order cannot leak into decisions.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
-use valkeep_core::ids::SubnetId;
+use valkeep_core::ids::{AccessPointId, FileSystemId, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::observed::{ObservedDefinition, Subnet};
 
 /// Revisions kept. A revision takes about 3 KiB, so this is about 12 MiB: four revisions for each of 1,000 documents.
 const DEFINITIONS_MAX: usize = 4_096;
 /// Subnets kept; a VPC has at most 200 by default.
 const SUBNETS_MAX: usize = 4_096;
+/// Groups kept; a VPC has at most 2,500 by default.
+const GROUPS_MAX: usize = 4_096;
+/// Access points kept: one for each document that takes one by its id.
+const ACCESS_POINTS_MAX: usize = 4_096;
 
 /// Everything that is kept.
 #[derive(Debug)]
@@ -20,6 +25,10 @@ pub(crate) struct Cache {
     pub(crate) definitions: Kept<String, ObservedDefinition>,
     /// Subnets by id. Forgotten when AWS refuses one.
     pub(crate) subnets: Kept<SubnetId, Subnet>,
+    /// The VPC of the groups that documents name. Forgotten when AWS refuses one.
+    pub(crate) groups: Kept<SecurityGroupId, VpcId>,
+    /// The file system of access points that documents name. Forgotten when it has no such access point any more.
+    pub(crate) access_points: Kept<AccessPointId, FileSystemId>,
 }
 
 impl Default for Cache {
@@ -27,6 +36,8 @@ impl Default for Cache {
         Self {
             definitions: Kept::new(DEFINITIONS_MAX),
             subnets: Kept::new(SUBNETS_MAX),
+            groups: Kept::new(GROUPS_MAX),
+            access_points: Kept::new(ACCESS_POINTS_MAX),
         }
     }
 }

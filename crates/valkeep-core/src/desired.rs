@@ -1,10 +1,13 @@
 //! What one valid document means, with every default filled in and every name derived.
 
-use crate::ids::{SecurityGroupId, SubnetId, VpcId};
+use crate::ids::{AccessPointId, FileSystemId, SecurityGroupId, SubnetId, VpcId};
+use crate::observed::AccessPoint;
 use crate::task_definition::LaunchType;
 use crate::valkey::SavePoints;
 use crate::{Identity, Names, Tags};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// The whole desired state of one document. Made by `valkeep-document` only, from a document without findings, so the
 /// planner has nothing to check.
@@ -14,6 +17,8 @@ pub struct Desired {
     pub document: String,
     /// Grows with each change of the document (SSM version, S3 last-modified seconds).
     pub generation: i64,
+    /// How far valkeep goes.
+    pub mode: Mode,
     /// What is managed, and by whom.
     pub identity: Identity,
     /// `aws`, `aws-cn` or `aws-us-gov`.
@@ -38,9 +43,34 @@ pub struct Desired {
     pub persistence: Persistence,
     /// How long a mount target's DNS name is given after its interface was attached, in seconds.
     pub dns_grace_s: u32,
+    /// The annotation `valkeep.dev/look-now`; its value comes back in the status of the look that it brought about.
+    pub look_now: Option<String>,
     /// The annotation `valkeep.dev/load-stale-dump: <document name>` is there: a dump older than the live data may be
     /// loaded in its place.
     pub load_stale_dump: bool,
+}
+
+/// How far valkeep goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Mode {
+    /// Everything is kept true.
+    #[default]
+    Enforce,
+    /// What differs is reported; nothing is changed.
+    Observe,
+    /// Nothing is looked at and nothing is changed.
+    Paused,
+}
+
+impl Mode {
+    /// As documents spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Enforce => "Enforce",
+            Mode::Observe => "Observe",
+            Mode::Paused => "Paused",
+        }
+    }
 }
 
 /// Network of service and mount targets.
@@ -59,6 +89,13 @@ pub struct Network {
 /// The file system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileSystemSpec {
+    /// The one that is taken; none is one that valkeep makes, or the one that a taken access point is on.
+    pub taken: Option<FileSystemId>,
+    /// What the document itself says of a file system that exists. All other values here are defaults, and those are
+    /// for a file system that valkeep makes.
+    pub said: BTreeSet<FileSystemField>,
+    /// Add our security group beside those of mount targets that others made.
+    pub add_security_group: bool,
     /// Encryption at rest; immutable.
     pub encrypted: bool,
     /// KMS key (id, ARN or alias); none is AWS's own key for EFS. Immutable.
@@ -73,6 +110,28 @@ pub struct FileSystemSpec {
     pub automatic_backups: bool,
     /// A file-system policy that refuses anonymous and clear-text mounts.
     pub enforce_tls_and_iam: bool,
+}
+
+/// A setting of a file system that a document may leave to whoever made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of `FileSystemSpec`")]
+pub enum FileSystemField {
+    Encrypted,
+    KmsKey,
+    Performance,
+    Throughput,
+    TransitionToIa,
+    AutomaticBackups,
+}
+
+/// A setting of an access point that a document may leave to whoever made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of `AccessPointSpec`")]
+pub enum AccessPointField {
+    Path,
+    Uid,
+    Gid,
+    Permissions,
 }
 
 /// EFS performance mode.
@@ -130,6 +189,10 @@ impl Throughput {
 /// The access point. All of it is immutable in EFS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessPointSpec {
+    /// The one that is taken; none is one that valkeep makes.
+    pub taken: Option<AccessPointId>,
+    /// What the document itself says of an access point that exists.
+    pub said: BTreeSet<AccessPointField>,
     /// Directory on the file system, like `/valkey-data`.
     pub path: String,
     /// POSIX user of every client.
@@ -269,6 +332,40 @@ pub enum StaleDump {
 }
 
 impl Desired {
+    /// Whether the document takes a file system that exists, by its id or by that of an access point on it.
+    pub fn takes_file_system(&self) -> bool {
+        self.file_system.taken.is_some() || self.access_point.taken.is_some()
+    }
+
+    /// Whether the document asks for its value of this setting: on a file system that it takes, only what it says counts.
+    pub fn asks_for(&self, field: FileSystemField) -> bool {
+        !self.takes_file_system() || self.file_system.said.contains(&field)
+    }
+
+    /// This, with what the document leaves to the access point that it takes filled in from the one that was found.
+    pub fn as_found(&self, found: &AccessPoint) -> Cow<'_, Desired> {
+        let spec = &self.access_point;
+        if spec.taken.as_ref() != Some(&found.id) {
+            return Cow::Borrowed(self);
+        }
+        let said = |field| spec.said.contains(&field);
+        let mut filled = self.clone();
+        let to = &mut filled.access_point;
+        if !said(AccessPointField::Path) {
+            to.path.clone_from(&found.path);
+        }
+        if let (Some(uid), false) = (found.uid, said(AccessPointField::Uid)) {
+            to.uid = uid;
+        }
+        if let (Some(gid), false) = (found.gid, said(AccessPointField::Gid)) {
+            to.gid = gid;
+        }
+        if let (Some(permissions), false) = (&found.permissions, said(AccessPointField::Permissions)) {
+            to.permissions.clone_from(permissions);
+        }
+        Cow::Owned(filled)
+    }
+
     /// What the service is made of, where valkeep makes it.
     pub fn created(&self) -> Option<&Created> {
         match &self.origin {

@@ -28,6 +28,14 @@ pub const TAG_DATA_FILE: &str = "valkeep.dev/data-file";
 pub const TAG_WRITTEN_BY: &str = "valkeep.dev/written-by";
 /// Tag on the access point: since when no snapshots are written to it (RFC 3339); what lies there is older.
 pub const TAG_SNAPSHOTS_ENDED: &str = "valkeep.dev/snapshots-ended-at";
+/// Tag on an access point that was taken, not made: the identity that uses its directory, [`Identity::user_mark`]. Two
+/// servers on one directory would take turns with one dump.
+pub const TAG_USED_BY: &str = "valkeep.dev/used-by";
+/// Tag on a file system that was taken, not made: the identity whose document decides on its settings,
+/// [`Identity::user_mark`].
+pub const TAG_SETTINGS_BY: &str = "valkeep.dev/settings-by";
+/// Tag on an access point, set by a person: the data that the named other access point had is in this one's directory.
+pub const TAG_MOVED_FROM: &str = "valkeep.dev/moved-from";
 /// Tag on a task definition that was laid over another: the revision of the same family that is its base.
 pub const TAG_BASE: &str = "valkeep.dev/base";
 /// Tag on an adopted service: which identity looks after its persistence; its value is [`Identity::owner`]. Never the
@@ -146,6 +154,32 @@ impl Identity {
             (TAG_INSTALLATION.to_owned(), self.installation.clone()),
             (TAG_SERVICE.to_owned(), format!("{}/{}", self.cluster, self.service)),
         ])
+    }
+
+    /// The value of [`TAG_USED_BY`] and [`TAG_SETTINGS_BY`]: the owner's digits, and for people `cluster/service`. EFS
+    /// takes 256 characters.
+    pub fn user_mark(&self) -> String {
+        let place: String = format!("{}/{}", self.cluster, self.service).chars().take(200).collect();
+        format!("{} {place}", self.owner())
+    }
+
+    /// Whose a mark of the key is, in words, if it is another identity's: the one that made the resource or marked it.
+    pub fn other_user(&self, tags: &Tags, key: &str) -> Option<String> {
+        let made_by_other = tags.get(TAG_OWNER).filter(|owner| **owner != self.owner());
+        if made_by_other.is_some() {
+            let installation = tags.get(TAG_INSTALLATION).map_or("unknown", String::as_str);
+            let service = tags.get(TAG_SERVICE).map_or("another service", String::as_str);
+            return Some(format!("{service} (installation {installation})"));
+        }
+        let mark = tags.get(key)?;
+        let (owner, place) = mark.split_once(' ').unwrap_or((mark, "another service"));
+        (owner != self.owner()).then(|| place.to_owned())
+    }
+
+    /// Whether the mark of this key is this identity's.
+    pub fn marked(&self, tags: &Tags, key: &str) -> bool {
+        tags.get(key)
+            .is_some_and(|mark| mark.split(' ').next() == Some(self.owner().as_str()))
     }
 
     /// Whether tags found on a resource say that this identity made it.

@@ -15,18 +15,26 @@ pub struct Observed {
     pub subnets: Fact<Subnets>,
     /// The security group with our name in the VPC.
     pub security_group: Fact<SecurityGroup>,
-    /// The file system with our creation token.
+    /// The groups that the document names, for tasks and for maintenance. A group never changes its VPC.
+    pub named_groups: Fact<NamedGroups>,
+    /// Groups of others on the mount targets of a file system that is taken, with their rules.
+    pub target_groups: Fact<Vec<SecurityGroup>>,
+    /// The file system with our creation token, or the one that the document takes.
     pub file_system: Fact<FileSystem>,
     /// `TransitionToIA`; `Present(None)` is never.
     pub lifecycle: Fact<Option<String>>,
     /// Automatic backups on.
     pub backups: Fact<bool>,
-    /// The file-system policy. Looked at only if the document asks for one or the file system says that we put one.
+    /// The file-system policy. Looked at only if the document asks for one, the file system says that we put one, or
+    /// the file system is taken and another's policy may keep us out.
     pub file_system_policy: Fact<Value>,
     /// All mount targets of the file system.
     pub mount_targets: Fact<Vec<MountTarget>>,
-    /// The access point with our token or tag.
+    /// The access point with our token or tag, or the one that the document takes.
     pub access_point: Fact<AccessPoint>,
+    /// Other access points of the file system that matter: those on the same directory, and the one that the running
+    /// definition mounts.
+    pub other_access_points: Fact<Vec<AccessPoint>>,
     /// The task role.
     pub role: Fact<Role>,
     /// Our inline policy on the role, percent-decoded and parsed.
@@ -73,6 +81,15 @@ pub struct Subnet {
     pub zone_id: String,
     /// Zone name, like `eu-west-1a`, for people.
     pub zone: String,
+}
+
+/// The groups that the document names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedGroups {
+    /// Those that AWS knows, with their VPC.
+    pub found: Vec<(SecurityGroupId, VpcId)>,
+    /// Those that it does not.
+    pub missing: Vec<SecurityGroupId>,
 }
 
 /// A security group.
@@ -141,6 +158,10 @@ pub struct FileSystem {
     /// The KMS key that the document names, resolved to a key ARN for the comparison; none where it names none or it
     /// could not be resolved.
     pub desired_kms_key: Option<String>,
+    /// The one zone (by name) of a One Zone file system; none is a Regional one.
+    pub one_zone: Option<String>,
+    /// It is the destination of a replication: nobody can write to it.
+    pub is_replica: bool,
 }
 
 /// A mount target.
@@ -152,6 +173,8 @@ pub struct MountTarget {
     pub subnet: SubnetId,
     /// Zone id.
     pub zone_id: String,
+    /// VPC, where EFS tells it.
+    pub vpc: Option<VpcId>,
     /// State.
     pub state: LifeCycle,
     /// Address.
@@ -407,12 +430,15 @@ impl Observed {
         Self {
             subnets: Fact::not_looked("ec2:DescribeSubnets"),
             security_group: Fact::not_looked("ec2:DescribeSecurityGroups"),
+            named_groups: Fact::not_looked("ec2:DescribeSecurityGroups"),
+            target_groups: Fact::not_looked("ec2:DescribeSecurityGroups"),
             file_system: Fact::not_looked("elasticfilesystem:DescribeFileSystems"),
             lifecycle: Fact::not_looked("elasticfilesystem:DescribeLifecycleConfiguration"),
             backups: Fact::not_looked("elasticfilesystem:DescribeBackupPolicy"),
             file_system_policy: Fact::not_looked("elasticfilesystem:DescribeFileSystemPolicy"),
             mount_targets: Fact::not_looked("elasticfilesystem:DescribeMountTargets"),
             access_point: Fact::not_looked("elasticfilesystem:DescribeAccessPoints"),
+            other_access_points: Fact::not_looked("elasticfilesystem:DescribeAccessPoints"),
             role: Fact::not_looked("iam:GetRole"),
             role_policy: Fact::not_looked("iam:GetRolePolicy"),
             log_group: Fact::not_looked("logs:DescribeLogGroups"),

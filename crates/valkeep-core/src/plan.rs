@@ -99,6 +99,8 @@ pub enum HoldReason {
     NotOurs,
     /// The document differs in something that AWS cannot change in place.
     ImmutableField,
+    /// The file system is the destination of a replication, which nobody can write to.
+    ReadOnly,
     /// The change would make the server start without its data.
     WouldHideData,
     /// The image is older than what wrote the files.
@@ -135,7 +137,7 @@ pub enum HoldReason {
     FirstTransition,
     /// ECS would drop a setting of the base definition that valkeep carries on.
     SettingsWouldBeLost,
-    /// Two documents have one name or one target.
+    /// Two documents have one name, one target or one directory.
     Conflict,
     /// The document is not valid.
     InvalidDocument,

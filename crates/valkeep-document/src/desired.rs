@@ -3,15 +3,17 @@
 //! A document that came from `read` has forms that fit; one made otherwise is refused here with findings without position.
 
 use crate::types::{
-    Create, Document, FileSystem, FirstTransition, LOAD_STALE_DUMP, LaunchType, Network, PerformanceMode, Persistence,
-    Preset, SaveRule, Service, Snapshots, Spec, StaleDump, ThroughputMode, TransitionToIa,
+    AccessPoint, Create, Document, FileSystem, FirstTransition, LOAD_STALE_DUMP, LOOK_NOW, LaunchType, Mode, Network,
+    PerformanceMode, Persistence, Preset, SaveRule, Service, Snapshots, Spec, StaleDump, ThroughputMode,
+    TransitionToIa,
 };
 use crate::{Finding, Findings};
+use std::collections::BTreeSet;
 use valkeep_core::desired::{
-    AccessPointSpec, Adopted, Created, FileSystemSpec, LogGroupSpec, Origin, ServerSpec, ServiceSpec, TaskRoleSpec,
-    TaskSpec, Throughput,
+    AccessPointField, AccessPointSpec, Adopted, Created, FileSystemField, FileSystemSpec, LogGroupSpec, Origin,
+    ServerSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
 };
-use valkeep_core::ids::{IdError, SecurityGroupId, SubnetId, VpcId};
+use valkeep_core::ids::{AccessPointId, FileSystemId, IdError, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::valkey::SavePoints;
 use valkeep_core::{Desired, Identity, Scope, Tags, desired, task_definition};
 
@@ -51,7 +53,10 @@ impl Document {
         let network = refused.network(&spec.network);
         let throughput = refused.throughput(&spec.file_system);
         let save = refused.save_points(&spec.persistence.snapshots);
-        let (Some(network), Some(throughput), Some(save)) = (network, throughput, save) else {
+        let taken = refused.taken(&spec.file_system);
+        let (Some(network), Some(throughput), Some(save), Some((file_system_id, access_point_id))) =
+            (network, throughput, save, taken)
+        else {
             return Err(Findings(refused.findings));
         };
         if !refused.findings.is_empty() {
@@ -68,18 +73,18 @@ impl Document {
         Ok(Desired {
             document: metadata.name.clone(),
             generation,
+            mode: match spec.mode {
+                Mode::Enforce => desired::Mode::Enforce,
+                Mode::Observe => desired::Mode::Observe,
+                Mode::Paused => desired::Mode::Paused,
+            },
             partition: scope.partition.clone(),
             names: identity.names(),
             tags: tags(&spec.tags, &identity),
             identity,
             network,
-            file_system: file_system(&spec.file_system, throughput),
-            access_point: AccessPointSpec {
-                path: spec.file_system.access_point.path.clone(),
-                uid: spec.file_system.access_point.uid,
-                gid: spec.file_system.access_point.gid,
-                permissions: spec.file_system.access_point.permissions.clone(),
-            },
+            file_system: file_system(&spec.file_system, file_system_id, throughput),
+            access_point: access_point(&spec.file_system.access_point, access_point_id),
             task_role: TaskRoleSpec {
                 name: spec.task_role.name.clone(),
                 root_access: spec.task_role.root_access,
@@ -92,13 +97,16 @@ impl Document {
             origin: origin(spec),
             persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save),
             dns_grace_s: scope.dns_grace_s,
+            look_now: metadata.annotations.get(LOOK_NOW).cloned(),
             load_stale_dump: metadata.annotations.get(LOAD_STALE_DUMP) == Some(&metadata.name),
         })
     }
 
-    /// Fills in what derives from other fields of the document: the log group's name. `read` has done it.
+    /// Fills in what derives from other fields of the document: the log group's name, and the settings of a file system
+    /// and an access point that valkeep makes. `read` has done it.
     #[must_use]
     pub fn filled(mut self) -> Self {
+        self.spec.file_system.fill();
         let name = default_log_group(&self.spec.service.name);
         if let Some(create) = &mut self.spec.service.create {
             create.log_group.name.get_or_insert(name);
@@ -165,8 +173,39 @@ impl Refused<'_> {
             .collect()
     }
 
+    fn taken(&mut self, file_system: &FileSystem) -> Option<(Option<FileSystemId>, Option<AccessPointId>)> {
+        let id = file_system.id.as_deref();
+        let id = id.map(|id| self.id("spec.fileSystem.id", FileSystemId::parse(id)));
+        let point = file_system.access_point.id.as_deref();
+        let point = point.map(|id| self.id("spec.fileSystem.accessPoint.id", AccessPointId::parse(id)));
+        let exists = file_system.exists();
+        for (path, wrong) in [
+            (
+                "spec.fileSystem.enforceTlsAndIam",
+                exists && file_system.enforce_tls_and_iam,
+            ),
+            (
+                "spec.fileSystem.addSecurityGroup",
+                !exists && file_system.add_security_group,
+            ),
+        ] {
+            if wrong {
+                let which = if exists { "that valkeep makes" } else { "that exists" };
+                self.refuse(path, format!("is only for a file system {which}"), None);
+            }
+        }
+        // The outer None is one that is not there, the inner one that is no id.
+        Some((
+            id.map_or(Some(None), |id| id.map(Some))?,
+            point.map_or(Some(None), |id| id.map(Some))?,
+        ))
+    }
+
     fn throughput(&mut self, file_system: &FileSystem) -> Option<Throughput> {
-        match (file_system.throughput_mode, file_system.provisioned_mibps) {
+        match (
+            file_system.throughput_mode.unwrap_or_default(),
+            file_system.provisioned_mibps,
+        ) {
             (ThroughputMode::Bursting, None) => Some(Throughput::Bursting),
             (ThroughputMode::Elastic, None) => Some(Throughput::Elastic),
             (ThroughputMode::Provisioned, Some(mibps)) => Some(Throughput::Provisioned(mibps)),
@@ -216,19 +255,58 @@ fn tags(user: &Tags, identity: &Identity) -> Tags {
     tags
 }
 
-fn file_system(spec: &FileSystem, throughput: Throughput) -> FileSystemSpec {
+fn file_system(spec: &FileSystem, taken: Option<FileSystemId>, throughput: Throughput) -> FileSystemSpec {
+    let said = [
+        (FileSystemField::Encrypted, spec.encrypted.is_some()),
+        (FileSystemField::KmsKey, spec.kms_key_id.is_some()),
+        (FileSystemField::Performance, spec.performance_mode.is_some()),
+        (FileSystemField::Throughput, spec.throughput_mode.is_some()),
+        (FileSystemField::TransitionToIa, spec.transition_to_ia.is_some()),
+        (FileSystemField::AutomaticBackups, spec.automatic_backups.is_some()),
+    ];
     FileSystemSpec {
-        encrypted: spec.encrypted,
+        taken,
+        said: said_of(said),
+        add_security_group: spec.add_security_group,
+        encrypted: spec.encrypted.unwrap_or(FileSystem::ENCRYPTED),
         kms_key: spec.kms_key_id.clone(),
-        performance: match spec.performance_mode {
+        performance: match spec.performance_mode.unwrap_or_default() {
             PerformanceMode::GeneralPurpose => desired::PerformanceMode::GeneralPurpose,
             PerformanceMode::MaxIo => desired::PerformanceMode::MaxIo,
         },
         throughput,
-        transition_to_ia: spec.transition_to_ia.as_efs().map(str::to_owned),
-        automatic_backups: spec.automatic_backups,
+        transition_to_ia: spec.transition_to_ia.unwrap_or_default().as_efs().map(str::to_owned),
+        automatic_backups: spec.automatic_backups.unwrap_or(FileSystem::AUTOMATIC_BACKUPS),
         enforce_tls_and_iam: spec.enforce_tls_and_iam,
     }
+}
+
+fn access_point(spec: &AccessPoint, taken: Option<AccessPointId>) -> AccessPointSpec {
+    let said = [
+        (AccessPointField::Path, spec.path.is_some()),
+        (AccessPointField::Uid, spec.uid.is_some()),
+        (AccessPointField::Gid, spec.gid.is_some()),
+        (AccessPointField::Permissions, spec.permissions.is_some()),
+    ];
+    AccessPointSpec {
+        taken,
+        said: said_of(said),
+        path: spec.path.clone().unwrap_or_else(AccessPoint::default_path),
+        uid: spec.uid.unwrap_or(AccessPoint::ID),
+        gid: spec.gid.unwrap_or(AccessPoint::ID),
+        permissions: spec
+            .permissions
+            .clone()
+            .unwrap_or_else(AccessPoint::default_permissions),
+    }
+}
+
+/// The fields that a document has.
+fn said_of<T: Ord, const N: usize>(fields: [(T, bool); N]) -> BTreeSet<T> {
+    fields
+        .into_iter()
+        .filter_map(|(field, said)| said.then_some(field))
+        .collect()
 }
 
 fn origin(spec: &Spec) -> Origin {

@@ -14,6 +14,8 @@ pub const KIND: &str = "ValkeyPersistence";
 /// Annotation: a dump older than the live data may be loaded in its place. Its value is the document's own name, so that
 /// a copied document does not carry the permission along.
 pub const LOAD_STALE_DUMP: &str = "valkeep.dev/load-stale-dump";
+/// Annotation: any value, given anew, makes valkeep look at once, and comes back in the status.
+pub const LOOK_NOW: &str = "valkeep.dev/look-now";
 
 /// Days that CloudWatch Logs takes as retention.
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html>
@@ -81,9 +83,9 @@ pub struct Metadata {
     /// Labels for people and tools. valkeep does not read them.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own; the one it knows is
+    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own; those it knows are
     /// `valkeep.dev/load-stale-dump`, whose value is this document's name: a dump older than the live data may be loaded in
-    /// its place.
+    /// its place; and `valkeep.dev/look-now`: a new value makes valkeep look at once, and comes back in the status.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
 }
@@ -92,7 +94,7 @@ pub struct Metadata {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Spec {
-    /// How far valkeep goes. `Enforce`: everything here is kept true.
+    /// How far valkeep goes.
     #[serde(default)]
     pub mode: Mode,
     /// AWS region, like `eu-west-1`. It must be the region that valkeep works in; left out, it is that region.
@@ -132,6 +134,10 @@ pub enum Mode {
     /// Everything in the document is kept true.
     #[default]
     Enforce,
+    /// What differs is reported, and nothing is changed.
+    Observe,
+    /// Nothing is looked at and nothing is changed.
+    Paused,
 }
 
 /// The ECS service that runs Valkey.
@@ -288,30 +294,49 @@ pub struct Network {
     pub maintenance_security_group_ids: Vec<String>,
 }
 
-/// The EFS file system.
+/// The EFS file system: one that valkeep makes, or, with `id` here or in `accessPoint`, one that exists. Of one that
+/// exists valkeep keeps true only what is written here; what is left out stays as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct FileSystem {
+    /// Take this file system instead of making one. It is never deleted, and policies, tags and mount targets of others on
+    /// it are never removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^fs-[0-9a-f]{8,40}$"))]
+    pub id: Option<String>,
     /// Encrypt at rest. Cannot be changed later.
-    pub encrypted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = true))]
+    pub encrypted: Option<bool>,
     /// KMS key for the encryption at rest: id, ARN or `alias/...`; left out, AWS's own key for EFS. Cannot be changed later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms_key_id: Option<String>,
     /// Performance mode. Cannot be changed later.
-    pub performance_mode: PerformanceMode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PerformanceMode", extend("default" = "generalPurpose"))]
+    pub performance_mode: Option<PerformanceMode>,
     /// Throughput mode. AWS allows a change once in 24 hours.
-    pub throughput_mode: ThroughputMode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ThroughputMode", extend("default" = "bursting"))]
+    pub throughput_mode: Option<ThroughputMode>,
     /// Provisioned throughput in MiB/s, 1 to 3414; with `throughputMode: provisioned` and only there.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3414))]
     pub provisioned_mibps: Option<f64>,
     /// When files that are not read move to Infrequent Access.
-    #[serde(rename = "transitionToIA")]
-    pub transition_to_ia: TransitionToIa,
+    #[serde(rename = "transitionToIA", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TransitionToIa", extend("default" = "AFTER_30_DAYS"))]
+    pub transition_to_ia: Option<TransitionToIa>,
     /// EFS's own daily backups.
-    pub automatic_backups: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = true))]
+    pub automatic_backups: Option<bool>,
     /// Refuse anonymous and clear-text mounts by a file-system policy. Clients for maintenance then need TLS and IAM, too.
+    /// Only on a file system that valkeep makes.
     pub enforce_tls_and_iam: bool,
+    /// On mount targets that others made, add valkeep's security group beside theirs, so that the tasks get in. Only on a
+    /// file system that exists. Whoever keeps those mount targets by a tool sees a change.
+    pub add_security_group: bool,
     /// The directory of this service on the file system, and its owner.
     pub access_point: AccessPoint,
     /// Where the directory is mounted in the container.
@@ -322,18 +347,49 @@ pub struct FileSystem {
 impl Default for FileSystem {
     fn default() -> Self {
         Self {
-            encrypted: true,
+            id: None,
+            encrypted: None,
             kms_key_id: None,
-            performance_mode: PerformanceMode::default(),
-            throughput_mode: ThroughputMode::default(),
+            performance_mode: None,
+            throughput_mode: None,
             provisioned_mibps: None,
-            transition_to_ia: TransitionToIa::default(),
-            automatic_backups: true,
+            transition_to_ia: None,
+            automatic_backups: None,
             enforce_tls_and_iam: false,
+            add_security_group: false,
             access_point: AccessPoint::default(),
             mount_path: "/data".to_owned(),
         }
     }
+}
+
+impl FileSystem {
+    /// Whether it exists, instead of being made.
+    pub fn exists(&self) -> bool {
+        self.id.is_some() || self.access_point.id.is_some()
+    }
+
+    /// Fills in the defaults of what valkeep makes. What exists keeps what the document leaves out.
+    pub(crate) fn fill(&mut self) {
+        if !self.exists() {
+            self.encrypted.get_or_insert(Self::ENCRYPTED);
+            self.performance_mode.get_or_insert_default();
+            self.throughput_mode.get_or_insert_default();
+            self.transition_to_ia.get_or_insert_default();
+            self.automatic_backups.get_or_insert(Self::AUTOMATIC_BACKUPS);
+        }
+        if self.access_point.id.is_none() {
+            self.access_point.path.get_or_insert_with(AccessPoint::default_path);
+            self.access_point.uid.get_or_insert(AccessPoint::ID);
+            self.access_point.gid.get_or_insert(AccessPoint::ID);
+            self.access_point
+                .permissions
+                .get_or_insert_with(AccessPoint::default_permissions);
+        }
+    }
+
+    pub(crate) const ENCRYPTED: bool = true;
+    pub(crate) const AUTOMATIC_BACKUPS: bool = true;
 }
 
 /// EFS performance mode.
@@ -397,29 +453,41 @@ pub enum TransitionToIa {
 }
 
 /// The EFS access point: a directory and the POSIX user of everyone who mounts it. None of it can be changed later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AccessPoint {
+    /// Take this access point instead of making one. Directory, user and group are then its own; its file system is the one
+    /// that is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^fsap-[0-9a-f]{8,40}$"))]
+    pub id: Option<String>,
     /// Directory on the file system: absolute, at most 4 levels and 100 characters.
-    #[schemars(length(min = 2, max = 100), regex(pattern = "^/"))]
-    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 100), regex(pattern = "^/"), extend("default" = "/valkey-data"))]
+    pub path: Option<String>,
     /// POSIX user id. Valkey runs as this user.
-    pub uid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 1000))]
+    pub uid: Option<u32>,
     /// POSIX group id. Valkey runs as this group.
-    pub gid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 1000))]
+    pub gid: Option<u32>,
     /// Permissions of the directory when EFS makes it: octal digits in quotes, like `"0755"`.
-    #[schemars(regex(pattern = "^[0-7]{3,4}$"))]
-    pub permissions: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-7]{3,4}$"), extend("default" = "0755"))]
+    pub permissions: Option<String>,
 }
 
-impl Default for AccessPoint {
-    fn default() -> Self {
-        Self {
-            path: "/valkey-data".to_owned(),
-            uid: 1000,
-            gid: 1000,
-            permissions: "0755".to_owned(),
-        }
+impl AccessPoint {
+    pub(crate) const ID: u32 = 1000;
+
+    pub(crate) fn default_path() -> String {
+        "/valkey-data".to_owned()
+    }
+
+    pub(crate) fn default_permissions() -> String {
+        "0755".to_owned()
     }
 }
 

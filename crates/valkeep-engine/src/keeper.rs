@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use valkeep_core::desired::Mode;
 use valkeep_core::ports::{Clock, Probe, World};
 use valkeep_core::{ConditionType, DoubtKind, Fact, HoldKind, HoldReason, Scope, Timestamp};
 use valkeep_document::status::Status;
@@ -62,6 +63,9 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let slot = Arc::clone(lock(&self.slots).entry(key.clone()).or_default());
         let mut memory = slot.lock().await;
         match &view.work {
+            Work::Converge(good) if good.desired.mode == Mode::Paused => {
+                self.pause(&key, &view, good, &mut memory).await
+            }
             Work::Converge(good) => self.converge(&key, &view, good, &mut memory).await,
             Work::Conflict(message) => {
                 warn!(%key, document = view.name, generation = view.entry.generation, reason = message, "conflict; nothing is done");
@@ -81,6 +85,22 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             .file
             .write(store, name, |before| {
                 report::held(before, view, &self.scope.installation, now)
+            })
+            .await;
+        self.publish(key, view, status, memory);
+        Verdict::After(self.resync())
+    }
+
+    /// The document asks to be left alone: not even a look. Only a change of the document ends it, and that nudges; the slow
+    /// run keeps the status there if somebody removed it.
+    async fn pause(&self, key: &DocumentKey, view: &View, good: &Good, memory: &mut Memory) -> Verdict {
+        memory.last = None;
+        let now = self.clock.now();
+        let store = &*self.stores[key.store];
+        let status = memory
+            .file
+            .write(store, view.status_name.as_deref(), |before| {
+                report::paused(before, view, good, now)
             })
             .await;
         self.publish(key, view, status, memory);
@@ -116,7 +136,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             memory.converged = Some(good.revision.clone());
         }
         let pass = &last.pass;
-        let verdict = self.next(pass, memory.quiet);
+        let verdict = self.next(pass, desired.mode, memory.quiet);
         info!(
             %key,
             document = desired.document,
@@ -170,7 +190,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     }
 
     /// When to look again.
-    fn next(&self, pass: &Pass, quiet: u32) -> Verdict {
+    fn next(&self, pass: &Pass, mode: Mode, quiet: u32) -> Verdict {
         let holds = &pass.plan.holds;
         let any = |kind: HoldKind| holds.iter().any(|hold| hold.kind == kind);
         let failed = !pass.failures.is_empty() || pass.refused || any(HoldKind::Unknown);
@@ -178,7 +198,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let waiting = holds
             .iter()
             .any(|hold| hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency)
-            || (any(HoldKind::Waiting) && !any(HoldKind::Stalled) && !failed);
+            || (any(HoldKind::Waiting) && !any(HoldKind::Stalled) && !failed && mode == Mode::Enforce);
         // A server that was just started answers soon; one that cannot be reached at all is the probe's matter.
         let server = &pass.observed.valkey;
         let loading = server.present().is_some_and(|info| info.loading);
@@ -199,7 +219,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         if failed {
             return Verdict::Retry { within: delay };
         }
-        if !pass.plan.steps.is_empty() {
+        if !pass.plan.steps.is_empty() && mode == Mode::Enforce {
             // Cut short by the stop, or AWS does not show yet what was just done.
             delay = delay.min(self.settings.wait);
         }
@@ -349,7 +369,7 @@ fn note_drift(good: &Good, pass: &Pass, memory: &mut Memory) {
         // Going back to an older content has its old `ETag` again, and is no drift either.
         memory.converged = None;
     }
-    if was_converged && !pass.first_wanted.is_empty() {
+    if was_converged && !pass.first_wanted.is_empty() && desired.mode == Mode::Enforce {
         warn!(
             document = desired.document,
             generation = desired.generation,

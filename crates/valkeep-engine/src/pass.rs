@@ -1,5 +1,7 @@
 //! One pass of one document: look, then plan, check and act in rounds, until nothing is left to do now.
 //!
+//! In mode `Observe` nothing is acted on: acting needs a [`Permit`], and only a document that is enforced gives one.
+//!
 //! Keeps nothing: what it needs comes in, what it found goes out, so it may be cut off at any await and the next one
 //! starts from what AWS says. It must not know stores, status or the queue.
 
@@ -9,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
+use valkeep_core::desired::Mode;
 use valkeep_core::ports::{Clock, Probe, World};
 use valkeep_core::{
     Desired, Doubt, DoubtKind, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, StepFailure,
@@ -39,6 +42,21 @@ pub(crate) struct Pass {
     pub(crate) first_wanted: Vec<Step>,
     /// The critic refused a plan: a bug of ours.
     pub(crate) refused: bool,
+}
+
+/// The right to change something for a document.
+#[derive(Clone, Copy)]
+struct Permit<'a> {
+    desired: &'a Desired,
+}
+
+impl<'a> Permit<'a> {
+    fn of(desired: &'a Desired) -> Option<Self> {
+        match desired.mode {
+            Mode::Enforce => Some(Self { desired }),
+            Mode::Observe | Mode::Paused => None,
+        }
+    }
 }
 
 /// Runs one pass. `stop` ends it between two rounds.
@@ -75,6 +93,9 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
             refuse(desired, &mut found, &words);
             break;
         }
+        let Some(permit) = Permit::of(desired) else {
+            break;
+        };
         if stop.is_cancelled() {
             break;
         }
@@ -87,7 +108,7 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
             .collect();
         if !steps.is_empty() {
             debug!(document = desired.document, round, steps = steps.len(), "acting");
-            act(world, desired, steps, &mut found).await;
+            act(world, permit, steps, &mut found).await;
         } else if found.done.len() > unseen && plan_now.holds.iter().any(|hold| hold.kind == HoldKind::Waiting) {
             // Something waits, perhaps only for what was just made; what is usable at once is gone on with at once.
             unseen = found.done.len();
@@ -108,7 +129,7 @@ async fn look<W: World, P: Probe>(world: &W, probe: &P, desired: &Desired) -> Ob
 }
 
 /// All steps of one round. They are independent of each other, so one that fails stops no other.
-async fn act<W: World>(world: &W, desired: &Desired, steps: Vec<Step>, found: &mut Pass) {
+async fn act<W: World>(world: &W, Permit { desired }: Permit<'_>, steps: Vec<Step>, found: &mut Pass) {
     let mut results = futures_util::stream::iter(steps)
         .map(|step| async move {
             let result = world.act(desired, &step).await;

@@ -36,6 +36,7 @@ pub(crate) fn converging(
     let mut status = begin(before, view, now);
     let (desired, observed) = (&*good.desired, &pass.observed);
     status.installation.clone_from(&desired.identity.installation);
+    status.look_now.clone_from(&desired.look_now);
     status.phase.clone_from(&assessment.phase);
     status.address = address(desired, observed).map(|address| address.to_string());
     let known = before.map(|before| before.resources.clone()).unwrap_or_default();
@@ -242,6 +243,33 @@ pub(crate) fn doubt(before: Option<&Status>, status: &mut Status, view: &View, t
     );
     settle(before, status);
 }
+
+/// The status of a document that asks to be left alone: nothing is looked at, so nothing is said but what was known and
+/// since when.
+pub(crate) fn paused(before: Option<&Status>, view: &View, good: &Good, now: Timestamp) -> Status {
+    let mut status = held(before, view, &good.desired.identity.installation, now);
+    let since = before.and_then(|before| before.paused_since);
+    let since = since.unwrap_or_else(|| whole_seconds(now));
+    status.paused_since = Some(since);
+    if !matches!(view.validity, Validity::Valid) {
+        return status; // What is wrong with the newest version is said; the one in force is paused.
+    }
+    let message = format!("the mode is Paused: since {since} nothing is looked at and nothing is changed");
+    status.phase = format!("Paused since {since}");
+    for (type_, value) in [
+        (ConditionType::Ready, ConditionStatus::Unknown),
+        (ConditionType::Reconciling, ConditionStatus::False),
+        (ConditionType::Stalled, ConditionStatus::False),
+    ] {
+        say(&mut status, view, now, type_, value, PAUSED, &message);
+    }
+    // Once it was put together anew, as `held` may have said another phase.
+    status.history = before.map(|before| before.history.clone()).unwrap_or_default();
+    finish(before, status, now)
+}
+
+/// Reason of the conditions of a paused document.
+pub(crate) const PAUSED: &str = "Paused";
 
 const UNREAD: &str = "DocumentUnread";
 const HELD: &str = "no good version is known, so nothing is done";

@@ -1,10 +1,12 @@
 //! What the engine publishes: the state of every store and document, for whoever only looks.
 
+use crate::report::PAUSED;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use valkeep_core::{ConditionType, Timestamp};
 use valkeep_document::status::Status;
+use valkeep_plan::assess::OBSERVING;
 use valkeep_store::StoreUrl;
 
 /// One object in one store. Ordered by store as given, then by key.
@@ -95,7 +97,9 @@ pub enum Standing {
     Ready,
     /// A person is needed.
     Stalled,
-    /// Neither, yet.
+    /// Its mode says that nothing is done: `Observe` with differences, or `Paused`.
+    Idle,
+    /// None of these, yet.
     Working,
 }
 
@@ -106,6 +110,11 @@ impl Standing {
             Standing::Stalled
         } else if status.is(ConditionType::Ready) {
             Standing::Ready
+        } else if status
+            .condition(ConditionType::Reconciling)
+            .is_some_and(|condition| [OBSERVING, PAUSED].contains(&condition.reason.as_str()))
+        {
+            Standing::Idle
         } else {
             Standing::Working
         }

@@ -185,6 +185,14 @@ impl Table {
                 .join(" and ")
         };
         let mut conflicts = BTreeMap::new();
+        for (directory, keys) in self.directories().into_iter().filter(|(_, keys)| keys.len() > 1) {
+            let message = format!(
+                "{} all mean {directory}, and two servers on one directory would take turns with one dump, so none of them is \
+                 followed until one is left",
+                places(&keys)
+            );
+            conflicts.extend(keys.into_iter().map(|key| (key.clone(), message.clone())));
+        }
         for (target, keys) in targets.into_iter().filter(|(_, keys)| keys.len() > 1) {
             let message = format!(
                 "{} all mean the service {}/{}, so none of them is followed until one is left",
@@ -205,6 +213,23 @@ impl Table {
             }
         }
         conflicts
+    }
+
+    /// Who means which directory, as far as the documents alone tell: by the access point that they take, or by a path on a
+    /// file system that they take. Whatever else is shared is seen by the marks on AWS.
+    fn directories(&self) -> BTreeMap<String, Vec<&DocumentKey>> {
+        let mut directories: BTreeMap<String, Vec<&DocumentKey>> = BTreeMap::new();
+        for (key, known) in &self.known {
+            let Some(good) = &known.good else { continue };
+            let (point, file_system) = (&good.desired.access_point, &good.desired.file_system);
+            let directory = match (&point.taken, &file_system.taken) {
+                (Some(id), _) => format!("the access point {id}"),
+                (None, Some(id)) => format!("the directory {} of {id}", point.path),
+                (None, None) => continue,
+            };
+            directories.entry(directory).or_default().push(key);
+        }
+        directories
     }
 
     /// A status is called as its document; where two claim one name, what is in force goes first, and the other's is

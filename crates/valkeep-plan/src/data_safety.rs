@@ -1,12 +1,13 @@
 //! Decides whether a definition may replace the running one without losing or hiding data, and keeps the marks that
 //! this needs. Knows the running definition only by its words.
 
-use crate::draft::{Input, hold};
+use crate::draft::{Input, doubt_hold, hold};
 use crate::overlay;
 use crate::render::ENV_SAVES;
+use crate::storage;
 use crate::versions::Product;
 use valkeep_core::desired::{Snapshots, StaleDump};
-use valkeep_core::identity::{TAG_DATA_FILE, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
+use valkeep_core::identity::{TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::{AccessPoint, Rollout};
 use valkeep_core::{Fact, Hold, HoldKind, HoldReason, RawDefinition, Resource, Tags, TaskDefinition, Timestamp};
 
@@ -26,6 +27,12 @@ impl Running {
             return Self::maintained_elsewhere(input, raw);
         }
         running.definition.as_ref().map(Self::by)
+    }
+
+    /// The running definition as far as it says something about this access point: none where it mounts another one.
+    fn on(input: Input, access_point: &AccessPoint) -> Option<Self> {
+        let elsewhere = storage::mounted(input).is_some_and(|(_, mounted)| mounted != access_point.id);
+        if elsewhere { None } else { Self::of(input) }
     }
 
     /// By the words of our own form.
@@ -128,6 +135,7 @@ pub(crate) fn blocks(input: Input, access_point: &AccessPoint) -> Vec<Hold> {
     };
     let running = Running::of(input);
     [
+        other_directory(input, access_point),
         other_file(input, snapshots, access_point, running.as_ref()),
         older_image(input, access_point),
         append_only(running.as_ref()),
@@ -148,7 +156,9 @@ pub(crate) fn lacks_end_mark(input: Input) -> bool {
         return false;
     }
     match &input.observed.access_point {
-        Fact::Present(found) => input.owns(&found.tags) && Ended::of(found) == Ended::Not,
+        Fact::Present(_) => input
+            .our_access_point()
+            .is_some_and(|found| Ended::of(found) == Ended::Not),
         Fact::Absent => false,
         Fact::Unknown(_) => !input.observed.file_system.is_absent() && !input.observed.service.is_absent(),
     }
@@ -189,7 +199,7 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
         return None;
     }
     // Without the mark the running definition knows best.
-    let running = Running::of(input);
+    let running = Running::on(input, access_point);
     match (
         &input.observed.running_definition,
         running.as_ref().and_then(Running::file_name),
@@ -202,7 +212,7 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
 
 fn written_by_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
     let info = input.observed.valkey.present()?;
-    let writes = Running::of(input).is_some_and(|running| running.mounts()) && !info.loading;
+    let writes = Running::on(input, access_point).is_some_and(|running| running.mounts()) && !info.loading;
     let product = info.product();
     (writes && access_point.tags.get(TAG_WRITTEN_BY) != Some(&product)).then_some(product)
 }
@@ -220,7 +230,7 @@ fn ended_mark(input: Input, access_point: &AccessPoint) -> Option<EndedMark> {
         Ended::Unreadable(_) => return None,
         Ended::At(at) => at,
     };
-    let running = Running::of(input)?;
+    let running = Running::on(input, access_point)?;
     if running.snapshots() {
         let keep = input.desired.snapshots().is_none_or(|snapshots| {
             // Under SetAside the time stands in the definition, so it stays as it is.
@@ -281,6 +291,50 @@ fn blocked(reason: HoldReason, message: String, hint: String) -> Hold {
     }
 }
 
+/// The data is where the running server writes. Another access point is another directory, unless it says the same one,
+/// or a person said that the data was moved. One that is gone was on the directory of the one that replaces it, or its
+/// data was moved before: both are what the hints tell.
+fn other_directory(input: Input, access_point: &AccessPoint) -> Option<Hold> {
+    let (file_system, before) = storage::mounted(input)?;
+    let before = &before;
+    if *before == access_point.id || access_point.tags.get(TAG_MOVED_FROM).map(String::as_str) == Some(before.as_str())
+    {
+        return None;
+    }
+    let mut was = format!("through {before} on {file_system}");
+    if file_system == access_point.file_system {
+        let others = match &input.observed.other_access_points {
+            Fact::Present(others) => others.as_slice(),
+            Fact::Absent => &[],
+            Fact::Unknown(doubt) => {
+                let what = format!("the access point {before} that the server runs with");
+                return Some(doubt_hold(Resource::TaskDefinition, &what, doubt));
+            }
+        };
+        let found = others.iter().find(|other| other.id == *before)?;
+        let owner = |point: &AccessPoint| (point.uid, point.gid);
+        if found.path == access_point.path && owner(found) == owner(access_point) {
+            return None;
+        }
+        was = format!("in {} {was}", found.path);
+    }
+    let (cluster, service) = (&input.desired.identity.cluster, &input.desired.identity.service);
+    let (to, path) = (&access_point.id, &access_point.path);
+    Some(blocked(
+        HoldReason::WouldHideData,
+        format!(
+            "the data of {service} is {was}, and the document means {path} of {to} on {}: the server would start without \
+             its data",
+            access_point.file_system
+        ),
+        format!(
+            "name {before} again, or move the data: aws ecs update-service --cluster {cluster} --service {service} \
+             --desired-count 0; when the task has stopped, mount both and cp -a the old directory's files to the new one; \
+             aws efs tag-resource --resource-id {to} --tags Key={TAG_MOVED_FROM},Value={before}; then --desired-count 1"
+        ),
+    ))
+}
+
 fn other_file(
     input: Input,
     snapshots: &Snapshots,
@@ -292,15 +346,20 @@ fn other_file(
         .get(TAG_DATA_FILE)
         .map(String::as_str)
         .or_else(|| running.and_then(Running::file_name))?;
-    (used != snapshots.filename).then(|| {
+    let (cluster, service) = (&input.desired.identity.cluster, &input.desired.identity.service);
+    let (to, id) = (&snapshots.filename, &access_point.id);
+    (used != *to).then(|| {
         blocked(
-            HoldReason::WouldHideData,
+            HoldReason::ImmutableField,
             format!(
-                "the data of {} is in {used}, and the document says {}: the server would start without its data",
-                input.desired.identity.service, snapshots.filename
+                "the data of {service} is in {used}, and the document says {to}: the server would start without its data",
             ),
             format!(
-                "set spec.persistence.snapshots.filename back to {used}; renaming the file comes with a later version"
+                "set spec.persistence.snapshots.filename back to {used}, or rename the file: aws ecs update-service \
+                 --cluster {cluster} --service {service} --desired-count 0; when the task has stopped, mv {used} {to} in {} \
+                 of {}; aws efs tag-resource --resource-id {id} --tags Key={TAG_DATA_FILE},Value={to}; then \
+                 --desired-count 1",
+                access_point.path, access_point.file_system
             ),
         )
     })

@@ -110,6 +110,8 @@ pub fn imagine(step: &Step) -> Done {
             throughput: *throughput,
             tags: tags.clone(),
             desired_kms_key: kms_key.clone(),
+            one_zone: None,
+            is_replica: false,
         })),
         Step::CreateMountTarget {
             subnet,
@@ -120,6 +122,7 @@ pub fn imagine(step: &Step) -> Done {
             id: MountTargetId::known_after("CreateMountTarget"),
             subnet: subnet.clone(),
             zone_id: zone_id.clone(),
+            vpc: None,
             state: LifeCycle::Available,
             ip: None,
             interface: Some(NetworkInterfaceId::known_after("CreateMountTarget")),
@@ -232,6 +235,7 @@ fn file_system(observed: &mut Observed, step: &Step, done: &Done) {
         observed.file_system_policy = Fact::Absent;
         observed.mount_targets = Fact::Present(Vec::new());
         observed.access_point = Fact::Absent;
+        observed.other_access_points = Fact::Absent;
         return;
     }
     match step {

@@ -14,6 +14,7 @@ mod draft;
 mod file_system;
 mod fold;
 mod forecast;
+mod foreign_groups;
 mod log_group;
 mod mount_targets;
 mod network;

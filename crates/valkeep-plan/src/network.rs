@@ -1,6 +1,7 @@
 //! Plans subnets and the NFS security group, rule by rule.
 
 use crate::draft::{Draft, Input, hold, list};
+use crate::mount_targets;
 use crate::storage::NFS;
 use valkeep_core::ids::SecurityGroupId;
 use valkeep_core::observed::{IngressRule, Rollout, SecurityGroup};
@@ -47,10 +48,51 @@ pub(crate) fn subnets(input: Input, draft: &mut Draft) {
     }
 }
 
+/// Says which of the document's security groups cannot be used.
+pub(crate) fn named_groups(input: Input, draft: &mut Draft) {
+    let network = &input.desired.network;
+    let Some(named) = input.observed.named_groups.present() else {
+        return; // AWS itself refuses a wrong one; whether the call is allowed at all, our own group tells.
+    };
+    for group in input.unusable_task_groups() {
+        match named.found.iter().find(|(found, _)| found == group) {
+            Some((_, vpc)) => draft.stalled(
+                Resource::Network,
+                HoldReason::ImmutableField,
+                format!(
+                    "the security group {group} is in {vpc}, and the document means {}: no task could be started with it, \
+                     and no mount target would let it in",
+                    network.vpc
+                ),
+                "name a group of the document's VPC in spec.network.taskSecurityGroupIds; the groups of now stay until then, \
+                 and the data is not touched",
+            ),
+            None => draft.stalled(
+                Resource::Network,
+                HoldReason::NotFound,
+                format!("AWS knows no security group {group}"),
+                "correct spec.network.taskSecurityGroupIds; the groups of now stay until then",
+            ),
+        }
+    }
+    for (group, vpc) in &named.found {
+        if network.maintenance_groups.contains(group) && *vpc != network.vpc {
+            draft.notice(
+                Resource::Network,
+                HoldReason::Warning,
+                format!("the maintenance group {group} is in {vpc}; its rule works only through a VPC peering"),
+            );
+        }
+    }
+}
+
 /// Plans the security group of the mount targets.
 pub(crate) fn security_group(input: Input, draft: &mut Draft) {
     let desired = input.desired;
     let name = &desired.names.security_group;
+    if !mount_targets::need_group(input) {
+        return; // The groups that are there let the tasks in, or nothing is to be let in to.
+    }
     match &input.observed.security_group {
         Fact::Unknown(doubt) => draft.doubt(Resource::SecurityGroup, &format!("the security group {name}"), doubt),
         Fact::Absent => draft.step(Step::CreateSecurityGroup {

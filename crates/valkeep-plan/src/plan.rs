@@ -13,6 +13,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let input = Input { desired, observed, now };
     let mut draft = Draft::default();
     network::subnets(input, &mut draft);
+    network::named_groups(input, &mut draft);
     match &desired.persistence {
         Persistence::Mounted(_) => {
             network::security_group(input, &mut draft);

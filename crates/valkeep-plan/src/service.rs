@@ -4,6 +4,7 @@ use crate::adoption::{self, Next};
 use crate::assess::stopped_task;
 use crate::data_safety;
 use crate::draft::{Draft, Input, hold, later, list};
+use crate::file_system;
 use crate::mount_targets::{self, NotUsable};
 use crate::overlay;
 use crate::render::service_settings;
@@ -74,6 +75,19 @@ pub(crate) fn useless(input: Input, draft: &Draft) -> Option<&'static str> {
     (new && obstacle).then_some("until the service can be taken over")
 }
 
+/// Whether no deployment is under way.
+pub(crate) fn is_at_rest(input: Input) -> bool {
+    match &input.observed.service {
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
+        Fact::Present(found) => match found.deployments.as_slice() {
+            [] => true,
+            [only] => only.rollout != Rollout::InProgress,
+            _ => false,
+        },
+    }
+}
+
 fn not_ours(input: Input, found: &Service) -> Option<Hold> {
     let (cluster, name) = (&input.desired.identity.cluster, &input.desired.identity.service);
     let (message, hint) = match input.desired.created() {
@@ -99,6 +113,9 @@ fn create(input: Input, created: &Created, target: &Target, draft: &mut Draft) {
     let mut missing = Vec::new();
     if !input.all_subnets_found() {
         missing.push("its subnets");
+    }
+    if !input.unusable_task_groups().is_empty() {
+        missing.push("its security groups");
     }
     if input.observed.role.present().is_none() {
         missing.push("the task role");
@@ -265,6 +282,9 @@ fn needs(input: Input) -> Needs {
     let mut missing = Vec::new();
     let mut dns = None;
     if input.desired.snapshots().is_some() {
+        if file_system::keeps_tasks_out(input) {
+            missing.push("a file-system policy that lets it in".to_owned());
+        }
         if !input.role_policy_in_place() {
             missing.push("the role's policy".to_owned());
         }
@@ -324,6 +344,9 @@ fn change(input: Input, found: &Service, target: &Target, needs: &Needs, draft: 
     }
     if !input.all_subnets_found() {
         to.subnets.clone_from(&is.subnets);
+    }
+    if !input.unusable_task_groups().is_empty() {
+        to.groups.clone_from(&is.groups);
     }
     (to != is || definition != found.task_definition).then(|| Step::UpdateService {
         cluster: desired.identity.cluster.clone(),

@@ -1,10 +1,11 @@
-//! Views of what was observed: the storage that is ours and usable. Decides nothing.
+//! Views of what was observed: the storage that is ours, or taken, and usable. Decides nothing.
 
 use crate::draft::Input;
 use crate::policy;
 use std::collections::BTreeSet;
-use valkeep_core::identity::OVERLAY_VOLUME;
-use valkeep_core::ids::{FileSystemId, SecurityGroupId};
+use valkeep_core::Desired;
+use valkeep_core::identity::{OVERLAY_VOLUME, TAG_USED_BY};
+use valkeep_core::ids::{AccessPointId, FileSystemId, SecurityGroupId};
 use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle, MountTarget, SecurityGroup, Subnet};
 
 /// The NFS port.
@@ -21,9 +22,11 @@ impl<'a> Input<'a> {
 
     /// The sources that may not reach the mount targets yet.
     pub(crate) fn missing_sources(self, group: &SecurityGroup) -> Vec<SecurityGroupId> {
+        let unusable = self.unusable_task_groups();
         self.desired
             .nfs_clients()
             .into_iter()
+            .filter(|source| !unusable.contains(&source))
             .filter(|source| {
                 !group.ingress.iter().any(|rule| {
                     rule.protocol == "tcp"
@@ -35,22 +38,88 @@ impl<'a> Input<'a> {
             .collect()
     }
 
-    /// The file system, if it is ours.
+    /// The document's task groups that no task can have: those that AWS does not know, or knows in another VPC.
+    pub(crate) fn unusable_task_groups(self) -> Vec<&'a SecurityGroupId> {
+        let Some(named) = self.observed.named_groups.present() else {
+            return Vec::new();
+        };
+        let usable = |group: &SecurityGroupId| {
+            !named.missing.contains(group)
+                && !named
+                    .found
+                    .iter()
+                    .any(|(found, vpc)| found == group && *vpc != self.desired.network.vpc)
+        };
+        let groups = &self.desired.network.task_groups;
+        groups.iter().filter(|group| !usable(group)).collect()
+    }
+
+    /// Whether the document takes this file system, instead of valkeep making one.
+    pub(crate) fn takes(self, found: &FileSystem) -> bool {
+        let point = self.observed.access_point.present();
+        match (&self.desired.file_system.taken, &self.desired.access_point.taken) {
+            (None, None) => false,
+            (Some(id), None) => *id == found.id,
+            // Two ids that do not belong together: one of them is wrong, and nobody knows which.
+            (Some(id), Some(_)) => *id == found.id && point.is_none_or(|point| point.file_system == *id),
+            (None, Some(id)) => point.is_some_and(|point| point.id == *id && point.file_system == found.id),
+        }
+    }
+
+    /// The file system, if it is ours or taken.
     pub(crate) fn file_system(self) -> Option<&'a FileSystem> {
         self.observed
             .file_system
             .present()
-            .filter(|found| self.owns(&found.tags))
+            .filter(|found| self.owns(&found.tags) || self.takes(found))
     }
 
-    /// The access point, if it is ours and usable.
+    /// The access point, if it is ours, or taken and no other's.
+    pub(crate) fn access_point(self) -> Option<&'a AccessPoint> {
+        self.observed
+            .access_point
+            .present()
+            .filter(|found| match &self.desired.access_point.taken {
+                None => self.owns(&found.tags),
+                Some(id) => found.id == *id && self.desired.identity.other_user(&found.tags, TAG_USED_BY).is_none(),
+            })
+    }
+
+    /// The access point, if it is ours, or taken and marked as used by us.
+    pub(crate) fn our_access_point(self) -> Option<&'a AccessPoint> {
+        self.access_point()
+            .filter(|found| self.owns(&found.tags) || self.desired.identity.marked(&found.tags, TAG_USED_BY))
+    }
+
+    /// The access point, if it is ours, or taken and marked, and usable.
     pub(crate) fn usable_access_point(self) -> Option<&'a AccessPoint> {
         let file_system = self.file_system()?;
-        self.observed.access_point.present().filter(|found| {
-            self.owns(&found.tags)
-                && found.file_system == file_system.id
+        self.our_access_point().filter(|found| {
+            let is_nobody = found.uid == Some(0) && !self.desired.task_role.root_access;
+            found.file_system == file_system.id
+                && !is_nobody
+                && found.uid.is_some()
+                && found.gid.is_some()
                 && matches!(found.state, LifeCycle::Available | LifeCycle::Updating)
         })
+    }
+
+    /// Other access points on a directory, that are there to stay and not this identity's own.
+    pub(crate) fn others_on(self, path: &str) -> Vec<&'a AccessPoint> {
+        let others = self.observed.other_access_points.present();
+        let others = others.map(Vec::as_slice).unwrap_or_default();
+        others
+            .iter()
+            .filter(|other| other.path == path && other.state != LifeCycle::Deleting && !self.owns(&other.tags))
+            .collect()
+    }
+
+    /// The document, with what it leaves to the access point filled in.
+    pub(crate) fn as_found(self) -> std::borrow::Cow<'a, Desired> {
+        match self.observed.access_point.present() {
+            Some(found) => self.desired.as_found(found),
+            None => std::borrow::Cow::Borrowed(self.desired),
+        }
     }
 
     /// One subnet a zone, in the document's order.
@@ -71,14 +140,19 @@ impl<'a> Input<'a> {
             .find(|target| target.zone_id == zone_id && target.state != LifeCycle::Deleted)
     }
 
-    /// Whether the role's policy says what it should.
+    /// What the running definition mounts, where that is not this access point.
+    pub(crate) fn mounts_before(self, access_point: &AccessPoint) -> Option<(FileSystemId, AccessPointId)> {
+        mounted(self).filter(|(_, mounted)| *mounted != access_point.id)
+    }
+
+    /// Whether the role's policy allows what it should. That of a server that moves allows more for a while.
     pub(crate) fn role_policy_in_place(self) -> bool {
         match (
             self.file_system(),
             self.usable_access_point(),
             self.observed.role_policy.present(),
         ) {
-            (Some(file_system), Some(access_point), Some(found)) => policy::same(
+            (Some(file_system), Some(access_point), Some(found)) => policy::covers(
                 found,
                 &policy::role_policy(self.desired, &file_system.arn, &access_point.arn),
             ),
@@ -103,5 +177,23 @@ pub(crate) fn mounts(input: Input, file_system: &FileSystemId) -> bool {
             .as_ref()
             .is_some_and(|volume| volume.file_system == *file_system),
         (None, None) => false,
+    }
+}
+
+/// The file system and the access point that the running definition mounts as valkeep does.
+pub(crate) fn mounted(input: Input) -> Option<(FileSystemId, AccessPointId)> {
+    let running = input.observed.running_definition.present()?;
+    match (&running.raw, &running.definition) {
+        (Some(raw), _) => {
+            let ours = raw.volumes().iter().find(|volume| volume["name"] == OVERLAY_VOLUME)?;
+            let efs = &ours["efsVolumeConfiguration"];
+            let file_system = FileSystemId::parse(efs["fileSystemId"].as_str()?).ok()?;
+            let access_point = efs["authorizationConfig"]["accessPointId"].as_str()?;
+            Some((file_system, AccessPointId::parse(access_point).ok()?))
+        }
+        (None, definition) => {
+            let volume = definition.as_ref()?.volume.as_ref()?;
+            Some((volume.file_system.clone(), volume.access_point.clone()))
+        }
     }
 }

@@ -153,7 +153,7 @@ fn wanted(input: Input) -> Result<TaskDefinition, Vec<&'static str>> {
     match (role, storage) {
         (Some(role), Some(None)) => Ok(render(input.desired, created, &role.arn, None, None)),
         (Some(role), Some(Some((file_system, access_point, snapshots)))) => Ok(render(
-            input.desired,
+            &input.as_found(),
             created,
             &role.arn,
             Some((file_system.id.clone(), access_point.id.clone())),

@@ -3,9 +3,8 @@
 use crate::clients::Inner;
 use crate::convert::{not_now, not_ours, unexpected};
 use crate::error::Named;
-use crate::observe::efs::{
-    access_point, file_system, find_access_point, find_file_system, life_cycle, list_mount_targets, mount_target,
-};
+use crate::observe::access_points::{access_point, find_access_point};
+use crate::observe::efs::{file_system, find_file_system, life_cycle, list_mount_targets, mount_target};
 use aws_sdk_efs::error::BuildError;
 use aws_sdk_efs::operation::create_access_point::builders::CreateAccessPointFluentBuilder;
 use aws_sdk_efs::operation::create_file_system::builders::CreateFileSystemFluentBuilder;

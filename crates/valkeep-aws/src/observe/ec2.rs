@@ -1,14 +1,14 @@
-//! Subnets, the NFS security group, and the interfaces of mount targets.
+//! Subnets, security groups, and the interfaces of mount targets.
 
 use super::PAGES_MAX;
 use crate::clients::Inner;
-use crate::convert::{fact, id, some, tags, timestamp, unexpected};
+use crate::convert::{doubt, fact, id, some, tags, timestamp, unexpected};
 use crate::error::Named;
-use aws_sdk_ec2::types::{Filter, NetworkInterface};
-use std::collections::BTreeMap;
+use aws_sdk_ec2::types::{Filter, NetworkInterface, SecurityGroup as SdkGroup};
+use std::collections::{BTreeMap, BTreeSet};
 use valkeep_core::failure::Failure;
 use valkeep_core::ids::{NetworkInterfaceId, SecurityGroupId, SubnetId, VpcId};
-use valkeep_core::observed::{IngressRule, SecurityGroup, Subnet, Subnets};
+use valkeep_core::observed::{IngressRule, NamedGroups, SecurityGroup, Subnet, Subnets};
 use valkeep_core::{Desired, Fact, Timestamp};
 
 fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
@@ -62,15 +62,81 @@ async fn look_for_subnets(aws: &Inner, wanted: &[SubnetId]) -> Result<Subnets, F
     Ok(seen)
 }
 
-/// Forgets the desired subnets after a call that named them failed: one of them may be gone.
-pub(crate) fn forget_subnets(aws: &Inner, desired: &Desired) {
+/// Forgets the desired subnets and groups after a call that named them failed: one of them may be gone.
+pub(crate) fn forget_network(aws: &Inner, desired: &Desired) {
     for id in &desired.network.subnets {
         aws.cache.subnets.forget(id);
     }
+    for id in desired.nfs_clients() {
+        aws.cache.groups.forget(&id);
+    }
+}
+
+/// The groups that the document names. A group never changes its VPC, so each is read once.
+pub(super) async fn named_groups(aws: &Inner, desired: &Desired) -> Fact<NamedGroups> {
+    fact(look_for_groups(aws, &desired.nfs_clients()).await.map(Some))
+}
+
+async fn look_for_groups(aws: &Inner, wanted: &[SecurityGroupId]) -> Result<NamedGroups, Failure> {
+    let unknown: Vec<String> = wanted
+        .iter()
+        .filter(|id| aws.cache.groups.get(id).is_none())
+        .map(ToString::to_string)
+        .collect();
+    if !unknown.is_empty() {
+        // By filter, as subnets are. At most 55 ids, so one page.
+        let answer = aws
+            .ec2
+            .describe_security_groups()
+            .filters(filter("group-id", unknown))
+            .send()
+            .await
+            .named(GROUPS_CALL)?;
+        for group in answer.security_groups() {
+            let group_id = id(
+                GROUPS_CALL,
+                SecurityGroupId::parse(some(GROUPS_CALL, "group id", group.group_id())?),
+            )?;
+            let vpc = id(GROUPS_CALL, VpcId::parse(some(GROUPS_CALL, "VPC", group.vpc_id())?))?;
+            aws.cache.groups.put(group_id, vpc);
+        }
+    }
+    let mut seen = NamedGroups {
+        found: Vec::new(),
+        missing: Vec::new(),
+    };
+    for id in wanted {
+        match aws.cache.groups.get(id) {
+            Some(vpc) => seen.found.push((id.clone(), vpc)),
+            None => seen.missing.push(id.clone()),
+        }
+    }
+    Ok(seen)
 }
 
 pub(super) async fn security_group(aws: &Inner, desired: &Desired) -> Fact<SecurityGroup> {
     fact(find_security_group(aws, &desired.names.security_group, &desired.network.vpc).await)
+}
+
+/// Our security group, and those of these names.
+pub(super) async fn security_groups(
+    aws: &Inner,
+    desired: &Desired,
+    names: &BTreeSet<String>,
+) -> (Fact<SecurityGroup>, Fact<Vec<SecurityGroup>>) {
+    let ours = &desired.names.security_group;
+    let names = names.iter().chain([ours]).cloned();
+    match find_security_groups(aws, names, &desired.network.vpc).await {
+        Err(failure) => {
+            let doubt = doubt(failure);
+            (Fact::Unknown(doubt.clone()), Fact::Unknown(doubt))
+        }
+        Ok(mut found) => {
+            let group = found.remove(ours);
+            let others = found.into_values().chain(group.clone()).collect();
+            (group.map_or(Fact::Absent, Fact::Present), Fact::Present(others))
+        }
+    }
 }
 
 /// The security group of this name in this VPC; names are unique there.
@@ -79,18 +145,35 @@ pub(crate) async fn find_security_group(
     name: &str,
     vpc: &VpcId,
 ) -> Result<Option<SecurityGroup>, Failure> {
-    const CALL: &str = "ec2:DescribeSecurityGroups";
+    let mut found = find_security_groups(aws, [name.to_owned()], vpc).await?;
+    Ok(found.pop_first().map(|(_, group)| group))
+}
+
+const GROUPS_CALL: &str = "ec2:DescribeSecurityGroups";
+
+/// The groups of these names in this VPC, by name. A file system has a mount target a zone with at most five groups each,
+/// so they fit one page.
+async fn find_security_groups(
+    aws: &Inner,
+    names: impl IntoIterator<Item = String>,
+    vpc: &VpcId,
+) -> Result<BTreeMap<String, SecurityGroup>, Failure> {
     let answer = aws
         .ec2
         .describe_security_groups()
-        .filters(filter("group-name", [name.to_owned()]))
+        .filters(filter("group-name", names))
         .filters(filter("vpc-id", [vpc.to_string()]))
         .send()
         .await
-        .named(CALL)?;
-    let Some(group) = answer.security_groups().first() else {
-        return Ok(None);
-    };
+        .named(GROUPS_CALL)?;
+    let groups = answer.security_groups().iter();
+    groups
+        .map(|group| Ok((group.group_name().unwrap_or_default().to_owned(), read_group(group)?)))
+        .collect()
+}
+
+fn read_group(group: &SdkGroup) -> Result<SecurityGroup, Failure> {
+    const CALL: &str = GROUPS_CALL;
     let mut ingress = Vec::new();
     for permission in group.ip_permissions() {
         let pairs = permission
@@ -117,17 +200,19 @@ pub(crate) async fn find_security_group(
         }
     }
     ingress.sort();
-    Ok(Some(SecurityGroup {
+    Ok(SecurityGroup {
         id: id(CALL, SecurityGroupId::parse(some(CALL, "group id", group.group_id())?))?,
         tags: tags(group.tags().iter().map(|tag| (tag.key(), tag.value()))),
         ingress,
-    }))
+    })
 }
 
 /// What is known of a mount target's interface.
 pub(super) struct Interface {
     /// Sorted.
     pub(super) groups: Vec<SecurityGroupId>,
+    /// Their names.
+    pub(super) names: Vec<String>,
     pub(super) attached_at: Option<Timestamp>,
 }
 
@@ -173,12 +258,18 @@ fn read_interface(call: &str, interface: &NetworkInterface) -> Result<(NetworkIn
         groups.push(id(call, SecurityGroupId::parse(group.group_id().unwrap_or_default()))?);
     }
     groups.sort();
+    let names = interface.groups().iter().filter_map(|group| group.group_name());
+    let names = names.map(ToOwned::to_owned).collect();
     let attached_at = interface
         .attachment()
         .and_then(|attachment| attachment.attach_time())
         .and_then(timestamp);
     Ok((
         id(call, NetworkInterfaceId::parse(name))?,
-        Interface { groups, attached_at },
+        Interface {
+            groups,
+            names,
+            attached_at,
+        },
     ))
 }

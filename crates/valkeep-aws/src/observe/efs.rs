@@ -1,18 +1,21 @@
 //! The file system and everything that hangs on it.
 
+use super::access_points::{POINTS_CALL, access_points, describe_access_point};
 use super::{PAGES_MAX, ec2};
 use crate::clients::Inner;
 use crate::convert::{doubt, fact, id, some, tags, unexpected};
 use crate::error::Named;
+use aws_sdk_efs::operation::describe_file_systems::builders::DescribeFileSystemsFluentBuilder;
 use aws_sdk_efs::types::{
-    AccessPointDescription, BackupPolicy, FileSystemDescription, LifeCycleState, MountTargetDescription,
-    PerformanceMode as SdkMode, Status, Tag, ThroughputMode,
+    BackupPolicy, FileSystemDescription, LifeCycleState, MountTargetDescription, PerformanceMode as SdkMode,
+    ReplicationOverwriteProtection, Status, Tag, ThroughputMode,
 };
 use serde_json::Value;
-use valkeep_core::desired::{PerformanceMode, Throughput};
+use std::collections::BTreeSet;
+use valkeep_core::desired::{FileSystemField, PerformanceMode, Throughput};
 use valkeep_core::failure::Failure;
 use valkeep_core::identity::TAG_POLICY;
-use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, NetworkInterfaceId, SecurityGroupId, SubnetId};
+use valkeep_core::ids::{FileSystemId, MountTargetId, NetworkInterfaceId, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle, MountTarget};
 use valkeep_core::{Desired, Fact, Tags};
 
@@ -24,36 +27,101 @@ pub(super) struct Storage {
     pub(super) policy: Fact<Value>,
     pub(super) mount_targets: Fact<Vec<MountTarget>>,
     pub(super) access_point: Fact<AccessPoint>,
+    /// All access points of the file system.
+    pub(super) access_points: Fact<Vec<AccessPoint>>,
+    /// Names of the groups on the mount targets.
+    pub(super) group_names: BTreeSet<String>,
 }
 
-pub(super) async fn storage(aws: &Inner, desired: &Desired) -> Storage {
-    let file_system = fact(find_file_system(aws, desired, &desired.names.creation_token).await);
-    let Some(found) = file_system.present() else {
-        return Storage {
+impl Storage {
+    fn nothing(file_system: Fact<FileSystem>, access_point: Fact<AccessPoint>) -> Self {
+        Self {
             file_system,
             lifecycle: Fact::not_looked("elasticfilesystem:DescribeLifecycleConfiguration"),
             backups: Fact::not_looked("elasticfilesystem:DescribeBackupPolicy"),
             policy: Fact::not_looked("elasticfilesystem:DescribeFileSystemPolicy"),
             mount_targets: Fact::not_looked("elasticfilesystem:DescribeMountTargets"),
-            access_point: Fact::not_looked("elasticfilesystem:DescribeAccessPoints"),
-        };
-    };
-    let (lifecycle, backups, policy, mount_targets, access_point) = tokio::join!(
-        lifecycle(aws, &found.id),
-        backups(aws, &found.id),
-        policy(aws, desired, found),
-        mount_targets(aws, &found.id),
-        find_access_point(aws, desired, &found.id),
-    );
-    Storage {
-        lifecycle: fact(lifecycle.map(Some)),
-        backups: fact(backups.map(Some)),
-        policy,
-        mount_targets: fact(mount_targets.map(Some)),
-        access_point: fact(access_point),
-        file_system,
+            access_point,
+            access_points: Fact::not_looked(POINTS_CALL),
+            group_names: BTreeSet::new(),
+        }
     }
 }
+
+pub(super) async fn storage(aws: &Inner, desired: &Desired) -> Storage {
+    let wanted = match wanted_file_system(aws, desired).await {
+        Ok(Some(wanted)) => wanted,
+        // Without its access point nobody knows which file system is meant.
+        Ok(None) => return Storage::nothing(Fact::not_looked(FILE_SYSTEMS_CALL), Fact::Absent),
+        Err(failure) => {
+            let doubt = doubt(failure);
+            return Storage::nothing(Fact::Unknown(doubt.clone()), Fact::Unknown(doubt));
+        }
+    };
+    let file_system = fact(match &wanted {
+        Wanted::Token(token) => find_file_system(aws, desired, token).await,
+        Wanted::Id(id) => describe_file_system(aws, desired, id).await,
+    });
+    let Some(found) = file_system.present() else {
+        return Storage::nothing(file_system, Fact::not_looked(POINTS_CALL));
+    };
+    let (lifecycle, backups, policy, mount_targets, points) = tokio::join!(
+        lifecycle(aws, desired, &found.id),
+        backups(aws, desired, &found.id),
+        policy(aws, desired, found),
+        mount_targets(aws, &found.id),
+        access_points(aws, desired, &found.id),
+    );
+    let (access_point, access_points) = match points {
+        Ok((ours, all)) => (ours.map_or(Fact::Absent, Fact::Present), Fact::Present(all)),
+        Err(failure) => {
+            let doubt = doubt(failure);
+            (Fact::Unknown(doubt.clone()), Fact::Unknown(doubt))
+        }
+    };
+    let (mount_targets, group_names) = match mount_targets {
+        Ok((targets, names)) => (Fact::Present(targets), names),
+        Err(failure) => (Fact::Unknown(doubt(failure)), BTreeSet::new()),
+    };
+    Storage {
+        file_system,
+        lifecycle,
+        backups,
+        policy,
+        mount_targets,
+        access_point,
+        access_points,
+        group_names,
+    }
+}
+
+/// How the file system is found.
+enum Wanted {
+    /// By the token that valkeep makes it with.
+    Token(String),
+    /// By its id, because it is taken.
+    Id(FileSystemId),
+}
+
+/// None when the access point that would tell is not there.
+async fn wanted_file_system(aws: &Inner, desired: &Desired) -> Result<Option<Wanted>, Failure> {
+    if let Some(id) = &desired.file_system.taken {
+        return Ok(Some(Wanted::Id(id.clone())));
+    }
+    let Some(point) = &desired.access_point.taken else {
+        return Ok(Some(Wanted::Token(desired.names.creation_token.clone())));
+    };
+    if let Some(id) = aws.cache.access_points.get(point) {
+        return Ok(Some(Wanted::Id(id)));
+    }
+    let Some(found) = describe_access_point(aws, desired, point).await? else {
+        return Ok(None);
+    };
+    aws.cache.access_points.put(point.clone(), found.file_system.clone());
+    Ok(Some(Wanted::Id(found.file_system)))
+}
+
+const FILE_SYSTEMS_CALL: &str = "elasticfilesystem:DescribeFileSystems";
 
 /// The file system with this creation token; at most one exists in an account and region.
 pub(crate) async fn find_file_system(
@@ -61,22 +129,32 @@ pub(crate) async fn find_file_system(
     desired: &Desired,
     token: &str,
 ) -> Result<Option<FileSystem>, Failure> {
-    const CALL: &str = "elasticfilesystem:DescribeFileSystems";
-    let answer = aws
-        .efs
-        .describe_file_systems()
-        .creation_token(token)
-        .send()
-        .await
-        .named(CALL);
-    let answer = match answer {
+    let request = aws.efs.describe_file_systems().creation_token(token);
+    only_file_system(desired, request).await
+}
+
+/// The file system with this id.
+async fn describe_file_system(
+    aws: &Inner,
+    desired: &Desired,
+    id: &FileSystemId,
+) -> Result<Option<FileSystem>, Failure> {
+    let request = aws.efs.describe_file_systems().file_system_id(id.as_str());
+    only_file_system(desired, request).await
+}
+
+async fn only_file_system(
+    desired: &Desired,
+    request: DescribeFileSystemsFluentBuilder,
+) -> Result<Option<FileSystem>, Failure> {
+    let answer = match request.send().await.named(FILE_SYSTEMS_CALL) {
         Err(failure) if failure.code == "FileSystemNotFound" => return Ok(None),
         answer => answer?,
     };
     let Some(found) = answer.file_systems().first() else {
         return Ok(None);
     };
-    let found = file_system(CALL, desired, found)?;
+    let found = file_system(FILE_SYSTEMS_CALL, desired, found)?;
     Ok((found.state != LifeCycle::Deleted).then_some(found))
 }
 
@@ -117,6 +195,11 @@ pub(crate) fn file_system(call: &str, desired: &Desired, found: &FileSystemDescr
         throughput,
         tags: efs_tags(found.tags()),
         desired_kms_key: desired_kms_key(desired),
+        one_zone: found.availability_zone_name().map(ToOwned::to_owned),
+        is_replica: found
+            .file_system_protection()
+            .and_then(|protection| protection.replication_overwrite_protection())
+            == Some(&ReplicationOverwriteProtection::Replicating),
     })
 }
 
@@ -153,7 +236,15 @@ pub(crate) fn life_cycle(call: &str, state: &LifeCycleState) -> Result<LifeCycle
     }
 }
 
-async fn lifecycle(aws: &Inner, id: &FileSystemId) -> Result<Option<String>, Failure> {
+/// Looked at only where the document has a say in it, as the backups are.
+async fn lifecycle(aws: &Inner, desired: &Desired, id: &FileSystemId) -> Fact<Option<String>> {
+    if !desired.asks_for(FileSystemField::TransitionToIa) {
+        return Fact::not_looked("elasticfilesystem:DescribeLifecycleConfiguration");
+    }
+    fact(get_lifecycle(aws, id).await.map(Some))
+}
+
+async fn get_lifecycle(aws: &Inner, id: &FileSystemId) -> Result<Option<String>, Failure> {
     const CALL: &str = "elasticfilesystem:DescribeLifecycleConfiguration";
     let answer = aws
         .efs
@@ -169,7 +260,14 @@ async fn lifecycle(aws: &Inner, id: &FileSystemId) -> Result<Option<String>, Fai
         .map(|rule| rule.as_str().to_owned()))
 }
 
-async fn backups(aws: &Inner, id: &FileSystemId) -> Result<bool, Failure> {
+async fn backups(aws: &Inner, desired: &Desired, id: &FileSystemId) -> Fact<bool> {
+    if !desired.asks_for(FileSystemField::AutomaticBackups) {
+        return Fact::not_looked("elasticfilesystem:DescribeBackupPolicy");
+    }
+    fact(get_backups(aws, id).await.map(Some))
+}
+
+async fn get_backups(aws: &Inner, id: &FileSystemId) -> Result<bool, Failure> {
     const CALL: &str = "elasticfilesystem:DescribeBackupPolicy";
     let answer = aws
         .efs
@@ -186,10 +284,12 @@ async fn backups(aws: &Inner, id: &FileSystemId) -> Result<bool, Failure> {
     Ok(matches!(status, Some(Status::Enabled | Status::Enabling)))
 }
 
-/// Looked at only where the document asks for one or the tag says that we put one.
+/// Looked at only where the document asks for one, the tag says that we put one, or the file system is taken and a policy of
+/// others may keep us out.
 async fn policy(aws: &Inner, desired: &Desired, found: &FileSystem) -> Fact<Value> {
     const CALL: &str = "elasticfilesystem:DescribeFileSystemPolicy";
-    if !desired.file_system.enforce_tls_and_iam && !found.tags.contains_key(TAG_POLICY) {
+    let may_be_foreign = desired.takes_file_system() && !desired.identity.owns(&found.tags);
+    if !desired.file_system.enforce_tls_and_iam && !found.tags.contains_key(TAG_POLICY) && !may_be_foreign {
         return Fact::not_looked(CALL);
     }
     let answer = aws
@@ -208,11 +308,11 @@ async fn policy(aws: &Inner, desired: &Desired, found: &FileSystem) -> Fact<Valu
     })
 }
 
-/// All mount targets with the groups of their interfaces.
-async fn mount_targets(aws: &Inner, id: &FileSystemId) -> Result<Vec<MountTarget>, Failure> {
+/// All mount targets with the groups of their interfaces, and the names of these groups.
+async fn mount_targets(aws: &Inner, id: &FileSystemId) -> Result<(Vec<MountTarget>, BTreeSet<String>), Failure> {
     let mut targets = list_mount_targets(aws, id).await?;
-    add_interfaces(aws, &mut targets).await;
-    Ok(targets)
+    let names = add_interfaces(aws, &mut targets).await;
+    Ok((targets, names))
 }
 
 /// All mount targets, in order of their zones, without their interfaces' groups.
@@ -269,6 +369,10 @@ pub(crate) fn mount_target(aws: &Inner, call: &str, found: &MountTargetDescripti
         id: id(call, MountTargetId::parse(found.mount_target_id()))?,
         subnet,
         zone_id,
+        vpc: match found.vpc_id() {
+            Some(vpc) => Some(self::id(call, VpcId::parse(vpc))?),
+            None => None,
+        },
         state: life_cycle(call, found.life_cycle_state())?,
         ip: found.ip_address().and_then(|ip| ip.parse().ok()),
         interface,
@@ -277,7 +381,8 @@ pub(crate) fn mount_target(aws: &Inner, call: &str, found: &MountTargetDescripti
     })
 }
 
-async fn add_interfaces(aws: &Inner, targets: &mut [MountTarget]) {
+async fn add_interfaces(aws: &Inner, targets: &mut [MountTarget]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
     let wanted: Vec<NetworkInterfaceId> = targets.iter().filter_map(|target| target.interface.clone()).collect();
     match ec2::interfaces(aws, &wanted).await {
         Err(failure) => {
@@ -289,6 +394,7 @@ async fn add_interfaces(aws: &Inner, targets: &mut [MountTarget]) {
         Ok(mut found) => {
             for target in targets {
                 let interface = target.interface.as_ref().and_then(|id| found.remove(id));
+                names.extend(interface.iter().flat_map(|interface| interface.names.iter().cloned()));
                 target.attached_at = interface.as_ref().and_then(|interface| interface.attached_at);
                 target.groups = match interface {
                     Some(interface) if !interface.groups.is_empty() => Fact::Present(interface.groups),
@@ -298,6 +404,7 @@ async fn add_interfaces(aws: &Inner, targets: &mut [MountTarget]) {
             }
         }
     }
+    names
 }
 
 async fn groups_by_efs(aws: &Inner, target: &MountTargetId) -> Result<Vec<SecurityGroupId>, Failure> {
@@ -315,86 +422,4 @@ async fn groups_by_efs(aws: &Inner, target: &MountTargetId) -> Result<Vec<Securi
     }
     groups.sort();
     Ok(groups)
-}
-
-/// Our access point of this file system: the one with our token, or else one with our owner tag.
-pub(crate) async fn find_access_point(
-    aws: &Inner,
-    desired: &Desired,
-    file_system: &FileSystemId,
-) -> Result<Option<AccessPoint>, Failure> {
-    const CALL: &str = "elasticfilesystem:DescribeAccessPoints";
-    let token = desired.identity.access_point_token(file_system.as_str());
-    let mut ours: Vec<(bool, AccessPoint)> = Vec::new();
-    let mut page: Option<String> = None;
-    for _ in 0..PAGES_MAX {
-        let answer = aws
-            .efs
-            .describe_access_points()
-            .file_system_id(file_system.as_str())
-            .max_results(100)
-            .set_next_token(page)
-            .send()
-            .await
-            .named(CALL)?;
-        for found in answer.access_points() {
-            let has_token = found.client_token() == Some(&token);
-            let has_tag = desired.identity.owns(&efs_tags(found.tags()));
-            if has_token || has_tag {
-                let found = access_point(CALL, desired, found)?;
-                if found.state != LifeCycle::Deleted {
-                    ours.push((has_token, found));
-                }
-            }
-        }
-        page = answer
-            .next_token()
-            .filter(|token| !token.is_empty())
-            .map(ToOwned::to_owned);
-        if page.is_none() {
-            // One that goes away counts least; then the token decides, then the id, so that the choice never flips.
-            ours.sort_by_key(|(has_token, point)| (point.state == LifeCycle::Deleting, !has_token, point.id.clone()));
-            return Ok(ours.into_iter().next().map(|(_, point)| point));
-        }
-    }
-    Err(unexpected(CALL, "the listing does not end"))
-}
-
-/// Reads a description.
-pub(crate) fn access_point(
-    call: &str,
-    desired: &Desired,
-    found: &AccessPointDescription,
-) -> Result<AccessPoint, Failure> {
-    let name = some(call, "access point id", found.access_point_id())?;
-    let identity = &desired.identity;
-    let arn = found.access_point_arn().map_or_else(
-        || {
-            format!(
-                "arn:{}:elasticfilesystem:{}:{}:access-point/{name}",
-                desired.partition, identity.region, identity.account
-            )
-        },
-        ToOwned::to_owned,
-    );
-    // EFS takes 0 to 4294967295, so the model says `long`.
-    let number = |value: i64| {
-        u32::try_from(value).map_err(|_| unexpected(call, &format!("user or group {value} of access point {name}")))
-    };
-    let user = found.posix_user();
-    let root = found.root_directory();
-    let made = root.and_then(|root| root.creation_info());
-    Ok(AccessPoint {
-        id: id(call, AccessPointId::parse(name))?,
-        arn,
-        file_system: id(call, FileSystemId::parse(found.file_system_id().unwrap_or_default()))?,
-        state: life_cycle(call, some(call, "state", found.life_cycle_state())?)?,
-        path: root.and_then(|root| root.path()).unwrap_or("/").to_owned(),
-        uid: user.map(|user| number(user.uid())).transpose()?,
-        gid: user.map(|user| number(user.gid())).transpose()?,
-        permissions: made.map(|made| made.permissions().to_owned()),
-        owner_uid: made.map(|made| number(made.owner_uid())).transpose()?,
-        owner_gid: made.map(|made| number(made.owner_gid())).transpose()?,
-        tags: efs_tags(found.tags()),
-    })
 }

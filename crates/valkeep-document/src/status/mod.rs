@@ -31,6 +31,13 @@ pub struct Status {
     pub last_good_revision: Option<String>,
     /// The installation of valkeep that wrote this.
     pub installation: String,
+    /// Since when the document is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub paused_since: Option<Timestamp>,
+    /// The annotation `valkeep.dev/look-now` of the version that this is about: it was looked at with this value there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_now: Option<String>,
     /// One sentence for people: what goes on now.
     pub phase: String,
     /// Conditions with kstatus meaning, each type at most once.

@@ -75,9 +75,9 @@ proptest! {
         document.metadata.annotations = texts;
         document.metadata.annotations.insert("note".to_owned(), String::from_iter(note));
         document.spec.tags = tags;
-        document.spec.file_system.throughput_mode = ThroughputMode::Provisioned;
+        document.spec.file_system.throughput_mode = Some(ThroughputMode::Provisioned);
         document.spec.file_system.provisioned_mibps = Some(f64::from(mibps) + f64::from(fraction) / 100.0);
-        document.spec.file_system.access_point.uid = uid;
+        document.spec.file_system.access_point.uid = Some(uid);
         document.spec.persistence.snapshots.preset = Preset::Custom;
         document.spec.persistence.snapshots.rules =
             Some(rules.into_iter().map(|(seconds, changes)| SaveRule { seconds, changes }).collect());

@@ -443,6 +443,8 @@ impl Place {
                     throughput: *throughput,
                     tags: tags.clone(),
                     desired_kms_key: None,
+                    one_zone: None,
+                    is_replica: false,
                 };
                 observed.file_system = Fact::Present(made.clone());
                 observed.lifecycle = Fact::Present(None);
@@ -471,6 +473,7 @@ impl Place {
                     id: MountTargetId::parse(&format!("fsmt-{id:017x}")).expect("good"),
                     subnet: subnet.clone(),
                     zone_id: zone_id.clone(),
+                    vpc: None,
                     state: LifeCycle::Creating,
                     ip: None,
                     interface: None,

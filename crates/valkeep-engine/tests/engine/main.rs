@@ -5,6 +5,7 @@ mod bench;
 mod cloud;
 mod documents;
 mod faults;
+mod modes;
 mod servers;
 mod status;
 mod stopping;

@@ -40,7 +40,8 @@ pub fn hold_for(failed: &StepFailure, now: Timestamp) -> Hold {
         FailureKind::NotOurs => (
             HoldKind::Stalled,
             HoldReason::NotOurs,
-            "rename or remove what has the name; taking over comes later".to_owned(),
+            "rename or remove what has the name; a file system or an access point can be taken by its id in spec.fileSystem"
+                .to_owned(),
             None,
         ),
         FailureKind::Rejected => (

@@ -8,7 +8,8 @@ pub use failures::hold_for;
 pub use stopped_task::{Explanation, explain as explain_task};
 
 use crate::describe_step;
-use valkeep_core::desired::Persistence;
+use valkeep_core::desired::{Mode, Persistence};
+use valkeep_core::identity::TAG_PREFIX;
 use valkeep_core::observed::Rollout;
 use valkeep_core::{
     Condition, ConditionStatus, ConditionType, Desired, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step,
@@ -63,6 +64,9 @@ impl Verdict {
     }
 }
 
+/// Reason of `Reconciling` in mode `Observe`.
+pub const OBSERVING: &str = "Observing";
+
 /// What each condition is about.
 const PARTS: &[(ConditionType, &[Resource])] = &[
     (ConditionType::DocumentValid, &[Resource::Document]),
@@ -92,6 +96,11 @@ pub fn assess(
     failures: &[StepFailure],
     context: &Context,
 ) -> Assessment {
+    let mut plan = plan.clone();
+    if desired.mode != Mode::Enforce {
+        plan.steps.retain(|step| !is_book_keeping(step));
+    }
+    let plan = &plan;
     let mut holds = plan.holds.clone();
     holds.extend(failures.iter().map(|failure| hold_for(failure, context.now)));
     let mut parts: Vec<(ConditionType, Verdict)> = PARTS
@@ -104,7 +113,7 @@ pub fn assess(
     ));
     let ready = ready(&parts);
     let loading = observed.valkey.present().is_some_and(|info| info.loading);
-    let reconciling = reconciling(plan, &holds, loading);
+    let reconciling = reconciling(desired, plan, &holds, loading);
     let stalled = stalled(&holds);
     let phase = phase(desired, observed, plan, &holds, &ready);
     let mut verdicts = vec![
@@ -117,7 +126,7 @@ pub fn assess(
         ConditionType::WarmStart,
         persistence::warm_start(desired, observed, context.previous.as_ref()),
     ));
-    verdicts.push((ConditionType::DriftDetected, drift(&context.drift)));
+    verdicts.push((ConditionType::DriftDetected, drift(desired, plan, &context.drift)));
     Assessment {
         phase,
         conditions: verdicts
@@ -132,6 +141,15 @@ pub fn assess(
                 observed_generation: desired.generation,
             })
             .collect(),
+    }
+}
+
+/// A mark that valkeep would leave is no difference from what the document says.
+fn is_book_keeping(step: &Step) -> bool {
+    match step {
+        Step::Tag { set, remove, .. } => set.keys().chain(remove).all(|key| key.starts_with(TAG_PREFIX)),
+        Step::ClearStarting { .. } => true,
+        _ => false,
     }
 }
 
@@ -169,11 +187,11 @@ fn part(
         .map(step_words)
         .collect();
     if !steps.is_empty() {
-        return Verdict::new(
-            ConditionStatus::False,
-            "Changing",
-            format!("to do: {}", bounded(&steps)),
-        );
+        let (reason, what) = match desired.mode {
+            Mode::Enforce => ("Changing", "to do"),
+            Mode::Observe | Mode::Paused => ("Differs", "left, because the mode is Observe"),
+        };
+        return Verdict::new(ConditionStatus::False, reason, format!("{what}: {}", bounded(&steps)));
     }
     if let Some(hibernated) = about.iter().find(|hold| hold.reason == HoldReason::Hibernated) {
         return Verdict::new(
@@ -303,7 +321,14 @@ fn ready(parts: &[(ConditionType, Verdict)]) -> Verdict {
     }
 }
 
-fn reconciling(plan: &Plan, holds: &[Hold], loading: bool) -> Verdict {
+fn reconciling(desired: &Desired, plan: &Plan, holds: &[Hold], loading: bool) -> Verdict {
+    if desired.mode != Mode::Enforce {
+        return Verdict::new(
+            ConditionStatus::False,
+            OBSERVING,
+            "the mode is Observe: what differs is reported and left",
+        );
+    }
     if let Some(step) = plan.steps.first() {
         return Verdict::new(ConditionStatus::True, "Changing", step_words(step));
     }
@@ -337,7 +362,18 @@ fn stalled(holds: &[Hold]) -> Verdict {
     }
 }
 
-fn drift(steps: &[Step]) -> Verdict {
+fn drift(desired: &Desired, plan: &Plan, steps: &[Step]) -> Verdict {
+    let words = |steps: &[Step]| bounded(&steps.iter().map(difference).collect::<Vec<_>>());
+    if desired.mode != Mode::Enforce && !plan.steps.is_empty() {
+        return Verdict::new(
+            ConditionStatus::True,
+            "Observed",
+            format!(
+                "something differs from the document and is left, because the mode is Observe; valkeep would {}",
+                words(&plan.steps)
+            ),
+        );
+    }
     if steps.is_empty() {
         return Verdict::new(
             ConditionStatus::False,
@@ -345,18 +381,56 @@ fn drift(steps: &[Step]) -> Verdict {
             "nothing was changed by somebody else",
         );
     }
-    let words: Vec<String> = steps.iter().map(step_words).collect();
     Verdict::new(
         ConditionStatus::True,
         "Repaired",
         format!(
             "something differed from the document and was not its own change: {}",
-            bounded(&words)
+            words(steps)
         ),
     )
 }
 
+/// Fields of one step that are told.
+const FIELDS_MOST: usize = 3;
+/// Characters of a value that are told; a policy has more.
+const VALUE_MOST: usize = 80;
+
+/// A step with what it changes from what to what. Values are cut: the plan shows them whole.
+fn difference(step: &Step) -> String {
+    let short = |value: Option<String>| {
+        let value = value.unwrap_or_else(|| "nothing".to_owned());
+        match value.char_indices().nth(VALUE_MOST) {
+            Some((at, _)) => format!("{}…", &value[..at]),
+            None => value,
+        }
+    };
+    let fields: Vec<String> = describe_step(step)
+        .changes
+        .into_iter()
+        .take(FIELDS_MOST)
+        .map(|(field, from, to)| format!("{field}: {} -> {}", short(from), short(to)))
+        .collect();
+    let words = step_words(step);
+    if fields.is_empty() {
+        words
+    } else {
+        format!("{words} ({})", fields.join(", "))
+    }
+}
+
 fn phase(desired: &Desired, observed: &Observed, plan: &Plan, holds: &[Hold], ready: &Verdict) -> String {
+    if desired.mode != Mode::Enforce {
+        return match plan.steps.as_slice() {
+            [] => format!("{OBSERVING}: {}", enforced_phase(desired, observed, plan, holds, ready)),
+            [step] => format!("{OBSERVING}: would {}", step_words(step)),
+            [step, more @ ..] => format!("{OBSERVING}: would {} and change {} more", step_words(step), more.len()),
+        };
+    }
+    enforced_phase(desired, observed, plan, holds, ready)
+}
+
+fn enforced_phase(desired: &Desired, observed: &Observed, plan: &Plan, holds: &[Hold], ready: &Verdict) -> String {
     if let Some(hold) = holds.iter().find(|hold| is_stalled(hold)) {
         return format!("Stalled: {}", hold.message);
     }

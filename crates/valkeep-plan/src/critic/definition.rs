@@ -1,9 +1,9 @@
 //! The critic's view of a task definition: what it would do to the data.
 
-use super::{Court, Rule};
+use super::{Court, Rule, taken};
 use serde_json::Value;
-use valkeep_core::desired::StaleDump;
-use valkeep_core::identity::{TAG_DATA_FILE, TAG_OWNER, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
+use valkeep_core::desired::{AccessPointField, StaleDump};
+use valkeep_core::identity::{TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::ObservedDefinition;
 use valkeep_core::{Fact, RawDefinition, TaskDefinition};
 
@@ -111,15 +111,14 @@ pub(super) fn examine_definition(court: &mut Court, definition: &Seen, running: 
             "a directory is mounted without the lock that keeps a second server out",
         );
     }
-    let owner = court.desired.identity.owner();
-    let same = observed
-        .file_system
-        .present()
-        .is_some_and(|found| found.id.as_str() == file_system && found.tags.get(TAG_OWNER) == Some(&owner));
-    let access_point = observed
-        .access_point
-        .present()
-        .filter(|found| found.id.as_str() == access_point && found.tags.get(TAG_OWNER) == Some(&owner));
+    let same = taken::any_file_system(court)
+        && observed
+            .file_system
+            .present()
+            .is_some_and(|found| found.id.as_str() == file_system);
+    let access_point = observed.access_point.present().filter(|found| {
+        found.id.as_str() == access_point && found.file_system.as_str() == file_system && taken::may_mount(court, found)
+    });
     let Some(access_point) = access_point.filter(|_| same) else {
         return court.object(
             Rule::SameData,
@@ -128,13 +127,16 @@ pub(super) fn examine_definition(court: &mut Court, definition: &Seen, running: 
     };
     // An adopted server may have a user of its own: behind the access point every client is the access point's.
     let made = court.desired.created().is_some();
-    if let (Some(uid), Some(gid)) = (access_point.uid, access_point.gid)
-        && made
-        && definition.user.as_deref() != Some(format!("{uid}:{gid}").as_str())
-    {
+    let user = access_point
+        .uid
+        .zip(access_point.gid)
+        .map(|(uid, gid)| format!("{uid}:{gid}"));
+    if user.is_none() || made && definition.user != user {
         court.object(Rule::SameData, "the server's user is not the access point's");
     }
-    if access_point.path != court.desired.access_point.path {
+    let spec = &court.desired.access_point;
+    let says_path = spec.taken.is_none() || spec.said.contains(&AccessPointField::Path);
+    if says_path && access_point.path != spec.path {
         court.object(Rule::SameData, "the access point's directory is not the document's");
     }
     let file = definition.value_of("--dbfilename");
@@ -173,10 +175,7 @@ pub(super) fn examine_change(court: &mut Court, definition: &Seen, running: Opti
     let observed = court.observed;
     let Some(running) = running else { return };
     let marked = match &observed.access_point {
-        Fact::Present(found) => {
-            found.tags.contains_key(TAG_SNAPSHOTS_ENDED)
-                || found.tags.get(TAG_OWNER) != Some(&court.desired.identity.owner())
-        }
+        Fact::Present(found) => found.tags.contains_key(TAG_SNAPSHOTS_ENDED) || !taken::may_mount(court, found),
         Fact::Absent => true,
         Fact::Unknown(_) => observed.file_system.is_absent(),
     };
@@ -184,6 +183,15 @@ pub(super) fn examine_change(court: &mut Court, definition: &Seen, running: Opti
         court.object(
             Rule::MarkedEnd,
             "snapshots end, and the access point does not say since when",
+        );
+    }
+    if let (Some(before), Some(after)) = (&running.directory, &definition.directory)
+        && before.1 != after.1
+        && !data_follows(court, &before.1, before.0 == after.0)
+    {
+        court.object(
+            Rule::SameData,
+            "another directory is mounted than the running server's, and nobody said that the data is there",
         );
     }
     let live = observed
@@ -199,6 +207,24 @@ pub(super) fn examine_change(court: &mut Court, definition: &Seen, running: Opti
     if !running.saves_snapshots() && definition.saves_snapshots() && runs && live && !decided {
         court.object(Rule::NoStaleLoad, "unsaved live data would be replaced by an old dump");
     }
+}
+
+/// Whether the data of the access point that the server runs with is behind the one that was seen.
+fn data_follows(court: &Court, before: &str, same_file_system: bool) -> bool {
+    let Some(now) = court.observed.access_point.present() else {
+        return false;
+    };
+    if now.tags.get(TAG_MOVED_FROM).is_some_and(|from| from == before) {
+        return true;
+    }
+    let Some(others) = court.observed.other_access_points.present() else {
+        return same_file_system && court.observed.other_access_points.is_absent();
+    };
+    same_file_system
+        && others
+            .iter()
+            .filter(|other| other.id.as_str() == before)
+            .all(|other| (&other.path, other.uid, other.gid) == (&now.path, now.uid, now.gid))
 }
 
 /// Generations of the file format: 1 for Redis up to 7.0, 2 for Redis 7.2 and Valkey up to 8, then two branches.

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod definition;
+mod taken;
 
 use definition::{Seen, examine_definition};
 use std::collections::BTreeMap;
@@ -177,19 +178,26 @@ fn examine(court: &mut Court, step: &Step) {
         }
         Step::CreateFileSystem { tags, .. } => {
             storage_is_wanted(court);
+            taken::none_is_named(court, "file system");
             made(court, "file system", observed.file_system.is_absent(), tags);
         }
-        Step::CreateAccessPoint { file_system, tags, .. } => {
+        Step::CreateAccessPoint {
+            file_system,
+            tags,
+            path,
+            ..
+        } => {
             storage_is_wanted(court);
             made(court, "access point", observed.access_point.is_absent(), tags);
-            our_file_system(court, file_system.as_str());
+            taken::file_system(court, file_system.as_str());
+            taken::directory_is_free(court, path);
         }
         Step::CreateLogGroup { tags, .. } => made(court, "log group", observed.log_group.is_absent(), tags),
         Step::CreateMountTarget {
             file_system, zone_id, ..
         } => {
             storage_is_wanted(court);
-            our_file_system(court, file_system.as_str());
+            taken::file_system(court, file_system.as_str());
             let free = match &observed.mount_targets {
                 Fact::Present(targets) => !targets
                     .iter()
@@ -203,11 +211,9 @@ fn examine(court: &mut Court, step: &Step) {
                 "the zone has a mount target, or nobody knows",
             );
         }
-        Step::SetMountTargetGroups { id, .. } => {
-            let file_system = observed
-                .file_system
-                .present()
-                .is_some_and(|found| court.ours(&found.tags));
+        Step::SetMountTargetGroups { id, from, to } => {
+            taken::groups(court, from, to);
+            let file_system = taken::any_file_system(court);
             let known = observed
                 .mount_targets
                 .present()
@@ -249,7 +255,8 @@ fn examine(court: &mut Court, step: &Step) {
             );
         }
         Step::UpdateThroughput { id, .. } | Step::PutLifecycle { id, .. } | Step::PutBackups { id, .. } => {
-            our_file_system(court, id.as_str());
+            taken::file_system(court, id.as_str());
+            taken::setting(court, step);
         }
         Step::PutFileSystemPolicy { id, .. } => {
             our_file_system(court, id.as_str());
@@ -514,7 +521,11 @@ fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[St
                 court.ours(tags)
             }
     });
-    court.require(ours, Rule::OnlyOurs, "tags of something that is not ours");
+    if !ours && found.is_some_and(|(is, _)| is == id) && taken::resource(court, resource) {
+        taken::only_marks(court, resource, set);
+    } else {
+        court.require(ours, Rule::OnlyOurs, "tags of something that is not ours");
+    }
     let owner = set
         .get(TAG_OWNER)
         .is_none_or(|owner| *owner == court.desired.identity.owner());

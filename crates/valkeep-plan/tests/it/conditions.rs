@@ -1,6 +1,7 @@
 //! How a document's state is said.
 
 use crate::world::*;
+use valkeep_core::desired::Mode;
 use valkeep_core::identity::TAG_SNAPSHOTS_ENDED;
 use valkeep_core::observed::{LifeCycle, Task};
 use valkeep_core::{
@@ -96,10 +97,10 @@ fn what_cannot_be_seen_is_unknown() {
 fn what_is_stalled_says_so_and_does_not_look_like_progress() {
     let renamed = with_snapshots(|snapshots| snapshots.filename = "other.rdb".into());
     let assessment = said(&renamed, &converged());
-    assert_eq!(text(&assessment, TaskDefinitionReady), "False WouldHideData");
-    assert_eq!(text(&assessment, Stalled), "True WouldHideData");
+    assert_eq!(text(&assessment, TaskDefinitionReady), "False ImmutableField");
+    assert_eq!(text(&assessment, Stalled), "True ImmutableField");
     assert_eq!(text(&assessment, Reconciling), "False AtRest");
-    assert_eq!(text(&assessment, Ready), "False WouldHideData");
+    assert_eq!(text(&assessment, Ready), "False ImmutableField");
     assert!(assessment.phase.starts_with("Stalled: "), "{}", assessment.phase);
 }
 
@@ -341,4 +342,32 @@ fn a_failing_task_is_explained_in_the_conditions() {
     assert_eq!(text(&assessment, ServiceStable), "False TaskFailing");
     let message = &get(&assessment, ServiceStable).message;
     assert!(message.contains("2049") && message.contains("hint: "), "{message}");
+}
+
+#[test]
+fn under_observation_differences_are_told_and_marks_are_none() {
+    let mut observing = desired();
+    observing.mode = Mode::Observe;
+    let mut world = converged();
+    let marks = &mut world.access_point.present_mut().expect("one").tags;
+    marks.remove("valkeep.dev/written-by");
+    let assessment = said(&observing, &world);
+    assert_eq!(text(&assessment, Ready), "True AsDesired");
+    assert_eq!(text(&assessment, DriftDetected), "False NoDrift");
+    assert_eq!(text(&assessment, Reconciling), "False Observing");
+    assert!(assessment.phase.starts_with("Observing: Ready"), "{}", assessment.phase);
+
+    world.lifecycle = Fact::Present(None);
+    world.access_point.present_mut().expect("one").path = "/other".into();
+    let assessment = said(&observing, &world);
+    assert_eq!(text(&assessment, Ready), "False Differs");
+    assert_eq!(text(&assessment, Stalled), "True ImmutableField");
+    assert_eq!(text(&assessment, DriftDetected), "True Observed");
+    let drift = &get(&assessment, DriftDetected).message;
+    assert!(drift.ends_with("(transition to IA: Never -> AFTER_30_DAYS)"), "{drift}");
+    assert!(
+        assessment.phase.starts_with("Observing: would change file system"),
+        "{}",
+        assessment.phase
+    );
 }

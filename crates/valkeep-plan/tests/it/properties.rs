@@ -1,19 +1,21 @@
 //! Whatever the world does, no plan does harm, none panics, and a world left alone comes to rest.
 
+use crate::taken::{POINT, theirs, theirs_with_point};
 use crate::world::*;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use valkeep_core::desired::{PerformanceMode, Throughput};
+use valkeep_core::desired::{AccessPointField, FileSystemField, PerformanceMode, Throughput};
 use valkeep_core::identity::{
-    TAG_DATA_FILE, TAG_HASH, TAG_OWNER, TAG_POLICY, TAG_SNAPSHOTS_ENDED, TAG_STARTING, TAG_THROUGHPUT_CHANGED,
-    TAG_WRITTEN_BY,
+    TAG_DATA_FILE, TAG_HASH, TAG_MOVED_FROM, TAG_OWNER, TAG_POLICY, TAG_SETTINGS_BY, TAG_SNAPSHOTS_ENDED, TAG_STARTING,
+    TAG_THROUGHPUT_CHANGED, TAG_USED_BY, TAG_WRITTEN_BY,
 };
+use valkeep_core::ids::{AccessPointId, FileSystemId, VpcId};
 use valkeep_core::observed::{IngressRule, LifeCycle, Rollout, ServiceStatus};
 use valkeep_core::{Desired, Doubt, DoubtKind, Fact, Observed, Tags, ValkeyInfo};
 use valkeep_plan::{Context, assess, critic, describe_step, fold, forecast, hold_for, plan};
 
 /// How many kinds of accidents there are.
-const ACCIDENTS: usize = 44;
+const ACCIDENTS: usize = 55;
 
 fn doubt<T>(salt: u8) -> Fact<T> {
     let kinds = [
@@ -55,6 +57,9 @@ fn spoil(tags: &mut Tags, salt: u8) {
         TAG_STARTING,
         TAG_THROUGHPUT_CHANGED,
         TAG_WRITTEN_BY,
+        TAG_USED_BY,
+        TAG_SETTINGS_BY,
+        TAG_MOVED_FROM,
     ];
     let values = [
         "",
@@ -178,6 +183,56 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
                 task("arn:other")
             });
         }),
+        43 => world.other_access_points = gone(salt),
+        44 => world.target_groups = gone(salt),
+        45 => each(world.target_groups.present_mut(), |found| {
+            for group in found {
+                group.ingress.pop();
+            }
+        }),
+        46 => each(world.file_system.present_mut(), |found| {
+            found.is_replica = salt & 1 == 0;
+        }),
+        47 => each(world.file_system.present_mut(), |found| {
+            found.one_zone = Some("eu-west-1a".to_owned()).filter(|_| salt & 1 == 0);
+        }),
+        48 => each(world.mount_targets.present_mut(), |found| {
+            for target in found {
+                target.vpc = VpcId::parse("vpc-0fffffffffffffff0").ok().filter(|_| salt & 1 == 0);
+            }
+        }),
+        49 => each(world.named_groups.present_mut(), |found| {
+            if salt & 1 == 0 {
+                found.missing.extend(found.found.pop().map(|(id, _)| id));
+            } else if let Some((_, vpc)) = found.found.first_mut() {
+                *vpc = VpcId::parse("vpc-0fffffffffffffff0").expect("an id");
+            }
+        }),
+        50 => each(world.access_point.present_mut(), |found| {
+            found.file_system = FileSystemId::parse("fs-0fffffffffffffff0").expect("an id");
+        }),
+        51 => each(world.access_point.present_mut(), |found| {
+            (found.uid, found.gid) = if salt & 1 == 0 {
+                (None, None)
+            } else {
+                (Some(0), Some(0))
+            };
+        }),
+        52 => {
+            let effect = if salt & 1 == 0 { "Deny" } else { "Allow" };
+            world.file_system_policy = Fact::Present(serde_json::json!({"Statement": {
+                "Effect": effect, "Principal": "*", "Action": "*"}}));
+        }
+        53 => {
+            let other = world.access_point.present().cloned();
+            world.other_access_points = Fact::Present(other.into_iter().collect());
+            each(world.other_access_points.present_mut(), |found| {
+                for point in found {
+                    point.id = AccessPointId::parse("fsap-0fffffffffffffff0").expect("an id");
+                    spoil(&mut point.tags, salt);
+                }
+            });
+        }
         _ => {
             world.valkey = Fact::Present(ValkeyInfo {
                 keys: u64::from(salt % 3),
@@ -226,6 +281,74 @@ fn document(which: u8) -> Desired {
     desired
 }
 
+/// A document that takes what exists, among those that differ in what matters.
+fn taking(which: u8) -> Desired {
+    let mut desired = document(which & 0b1110_0111);
+    let world = theirs_with_point();
+    if which & 8 == 0 {
+        desired.access_point.taken = AccessPointId::parse(POINT).ok();
+    }
+    if which & 8 != 0 || which & 16 != 0 {
+        desired.file_system.taken = world.file_system.present().map(|found| found.id.clone());
+    }
+    desired.file_system.enforce_tls_and_iam = false;
+    desired.file_system.add_security_group = which & 32 != 0;
+    if which & 64 != 0 {
+        desired.file_system.said.extend([
+            FileSystemField::Throughput,
+            FileSystemField::TransitionToIa,
+            FileSystemField::AutomaticBackups,
+        ]);
+    }
+    if which & 128 != 0 {
+        desired.access_point.said.extend([AccessPointField::Uid]);
+        desired.access_point.uid = 999;
+    }
+    desired
+}
+
+/// Lets accidents happen and the planner act after each: no plan is refused, none is made twice, every world comes to rest.
+fn survive(mut world: Observed, desired: &Desired, accidents: Vec<(usize, u8)>) -> Result<(), TestCaseError> {
+    let mut aws = Aws::default();
+    for (which, salt) in accidents {
+        accident(&mut world, which, salt);
+        let mut stages = 0;
+        loop {
+            let planned = plan(desired, &world, now());
+            if let Err(objections) = critic(desired, &world, &planned) {
+                prop_assert!(false, "{:#?}\n{:#?}\n{:#?}", objections, planned.steps, world);
+            }
+            prop_assert_eq!(&planned, &plan(desired, &world, now()));
+            let assessed = assess(
+                desired,
+                &world,
+                &planned,
+                &[],
+                &Context {
+                    now: now(),
+                    ..Context::default()
+                },
+            );
+            prop_assert_eq!(assessed.conditions.len(), 14);
+            if planned.steps.is_empty() {
+                if salt & 1 == 0 {
+                    settle(&mut world);
+                }
+                break;
+            }
+            stages += 1;
+            prop_assert!(stages < 30, "no rest: {:#?}", planned.steps);
+            for step in &planned.steps {
+                prop_assert!(!describe_step(step).id.is_empty());
+                let done = aws.answer(step);
+                fold(&mut world, step, &done);
+            }
+        }
+        let _ = forecast(desired, &world, now());
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 400,
@@ -241,36 +364,29 @@ proptest! {
         after in any::<u8>(),
         accidents in prop::collection::vec((0..ACCIDENTS, any::<u8>()), 0..6),
     ) {
-        let mut world = if before & 128 == 0 { converged_for(&document(before)) } else { fresh() };
-        let desired = document(after);
-        let mut aws = Aws::default();
-        for (which, salt) in accidents {
-            accident(&mut world, which, salt);
-            let mut stages = 0;
-            loop {
-                let planned = plan(&desired, &world, now());
-                if let Err(objections) = critic(&desired, &world, &planned) {
-                    prop_assert!(false, "{:#?}\n{:#?}\n{:#?}", objections, planned.steps, world);
-                }
-                prop_assert_eq!(&planned, &plan(&desired, &world, now()));
-                let assessed = assess(&desired, &world, &planned, &[], &Context { now: now(), ..Context::default() });
-                prop_assert_eq!(assessed.conditions.len(), 14);
-                if planned.steps.is_empty() {
-                    if salt & 1 == 0 {
-                        settle(&mut world);
-                    }
-                    break;
-                }
-                stages += 1;
-                prop_assert!(stages < 30, "no rest: {:#?}", planned.steps);
-                for step in &planned.steps {
-                    prop_assert!(!describe_step(step).id.is_empty());
-                    let done = aws.answer(step);
-                    fold(&mut world, step, &done);
-                }
-            }
-            let _ = forecast(&desired, &world, now());
+        let world = if before & 128 == 0 { converged_for(&document(before)) } else { fresh() };
+        survive(world, &document(after), accidents)?;
+    }
+
+    #[test]
+    fn no_accident_on_what_is_taken_leads_to_a_plan_that_the_critic_refuses(
+        before in any::<u8>(),
+        after in any::<u8>(),
+        start in 0_u8..4,
+        accidents in prop::collection::vec((0..ACCIDENTS, any::<u8>()), 0..6),
+    ) {
+        let desired = taking(before);
+        let mut world = if desired.access_point.taken.is_some() { theirs_with_point() } else { theirs() };
+        if start & 1 == 0 {
+            converge(&desired, &mut world);
         }
+        // The same document, one that takes otherwise, or one that takes nothing any more.
+        let after = match start {
+            0 | 1 => desired,
+            2 => taking(after),
+            _ => document(after),
+        };
+        survive(world, &after, accidents)?;
     }
 }
 

@@ -78,7 +78,7 @@ fn another_file_name_is_stalled_and_the_definition_stays() {
                 .remove(TAG_DATA_FILE);
         }
         let plan = checked(&renamed, &world);
-        assert_eq!(stalled(&plan), [HoldReason::WouldHideData]);
+        assert_eq!(stalled(&plan), [HoldReason::ImmutableField]);
         assert!(!calls(&plan).iter().any(|call| call.starts_with("ecs:")));
         act(&renamed, &mut world);
         assert_eq!(

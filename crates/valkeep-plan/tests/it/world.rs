@@ -1,12 +1,13 @@
 //! A world in memory: what a document means, what there is, and what AWS would answer.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use valkeep_core::desired::{
-    AccessPointSpec, Created, FileSystemSpec, LogGroupSpec, Network, Origin, PerformanceMode, Persistence, ServerSpec,
-    ServiceSpec, Snapshots, StaleDump, TaskRoleSpec, TaskSpec, Throughput,
+    AccessPointSpec, Created, FileSystemSpec, LogGroupSpec, Mode, Network, Origin, PerformanceMode, Persistence,
+    ServerSpec, ServiceSpec, Snapshots, StaleDump, TaskRoleSpec, TaskSpec, Throughput,
 };
 use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId, SubnetId, VpcId};
-use valkeep_core::observed::{Role, Rollout, Subnet, Subnets, Task};
+use valkeep_core::observed::{NamedGroups, Role, Rollout, Subnet, Subnets, Task};
 use valkeep_core::task_definition::LaunchType;
 use valkeep_core::valkey::{SavePoints, SaveRule};
 use valkeep_core::{Desired, Done, Fact, HoldKind, Identity, Observed, Plan, Step, Timestamp, ValkeyInfo};
@@ -47,6 +48,7 @@ pub(crate) fn desired() -> Desired {
     Desired {
         document: "cache".into(),
         generation: 1,
+        mode: Mode::Enforce,
         partition: "aws".into(),
         names: identity.names(),
         tags,
@@ -58,6 +60,9 @@ pub(crate) fn desired() -> Desired {
             maintenance_groups: vec![sg(BASTION)],
         },
         file_system: FileSystemSpec {
+            taken: None,
+            said: BTreeSet::new(),
+            add_security_group: false,
             encrypted: true,
             kms_key: None,
             performance: PerformanceMode::GeneralPurpose,
@@ -67,6 +72,8 @@ pub(crate) fn desired() -> Desired {
             enforce_tls_and_iam: false,
         },
         access_point: AccessPointSpec {
+            taken: None,
+            said: BTreeSet::new(),
             path: "/valkey-data".into(),
             uid: 1000,
             gid: 1000,
@@ -102,6 +109,7 @@ pub(crate) fn desired() -> Desired {
         })),
         persistence: Persistence::Mounted(snapshots()),
         dns_grace_s: 90,
+        look_now: None,
         load_stale_dump: false,
     }
 }
@@ -158,6 +166,14 @@ pub(crate) fn fresh() -> Observed {
             missing: Vec::new(),
         }),
         security_group: Fact::Absent,
+        named_groups: Fact::Present(NamedGroups {
+            found: vec![
+                (sg(TASK_GROUP), desired().network.vpc),
+                (sg(BASTION), desired().network.vpc),
+            ],
+            missing: Vec::new(),
+        }),
+        target_groups: Fact::Absent,
         file_system: Fact::Absent,
         role: Fact::Present(Role {
             arn: "arn:aws:iam::123456789012:role/task-role".into(),

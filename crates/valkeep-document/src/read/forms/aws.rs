@@ -2,7 +2,7 @@
 
 use super::super::report::{Wrong, quote};
 use super::check;
-use valkeep_core::ids::{IdError, SecurityGroupId, SubnetId, VpcId};
+use valkeep_core::ids::{AccessPointId, FileSystemId, IdError, SecurityGroupId, SubnetId, VpcId};
 
 pub(in crate::read) fn region(text: &str) -> Result<(), Wrong> {
     let parts: Vec<&str> = text.split('-').collect();
@@ -61,6 +61,14 @@ fn name_not_arn(text: &str) -> Result<(), Wrong> {
         "is an ARN, and a name is wanted",
         format!("write {}", quote(name)),
     ))
+}
+
+pub(in crate::read) fn file_system_id(text: &str) -> Result<(), Wrong> {
+    id(FileSystemId::parse(text))
+}
+
+pub(in crate::read) fn access_point_id(text: &str) -> Result<(), Wrong> {
+    id(AccessPointId::parse(text))
 }
 
 pub(in crate::read) fn vpc_id(text: &str) -> Result<(), Wrong> {

@@ -10,15 +10,11 @@ use crate::types::{AccessPoint, FileSystem, PerformanceMode, ThroughputMode, Tra
 pub(super) fn file_system(field: &Field<'_>, root_access: Option<bool>, report: &mut Report) -> Option<FileSystem> {
     let default = FileSystem::default();
     let mut map = field.map(report)?;
-    map.later(report, "id", "taking a file system that exists", "remove it");
-    let encrypted = or(
-        map.take("encrypted"),
-        || default.encrypted,
-        |field| field.boolean(report),
-    );
+    let id = optional(map.take("id"), |field| field.text(report, forms::file_system_id));
+    let encrypted = optional(map.take("encrypted"), |field| field.boolean(report));
     let kms_key_id = optional(map.take("kmsKeyId"), |field| {
         let key = field.text(report, forms::kms_key)?;
-        if encrypted == Some(false) {
+        if encrypted == Some(Some(false)) {
             field.say(
                 report,
                 "is the key for the encryption at rest, and `encrypted` is false",
@@ -28,7 +24,7 @@ pub(super) fn file_system(field: &Field<'_>, root_access: Option<bool>, report: 
         }
         Some(key)
     });
-    let throughput_mode = or_default(map.take("throughputMode"), |field| {
+    let throughput_mode = optional(map.take("throughputMode"), |field| {
         field.choice(
             report,
             &[
@@ -39,13 +35,13 @@ pub(super) fn file_system(field: &Field<'_>, root_access: Option<bool>, report: 
             &[],
         )
     });
-    let performance_mode = or_default(map.take("performanceMode"), |field| {
+    let performance_mode = optional(map.take("performanceMode"), |field| {
         let modes = [
             ("generalPurpose", PerformanceMode::GeneralPurpose),
             ("maxIO", PerformanceMode::MaxIo),
         ];
         let mode = field.choice(report, &modes, &[])?;
-        if mode == PerformanceMode::MaxIo && throughput_mode == Some(ThroughputMode::Elastic) {
+        if mode == PerformanceMode::MaxIo && throughput_mode == Some(Some(ThroughputMode::Elastic)) {
             field.say(
                 report,
                 "EFS has no `maxIO` with elastic throughput",
@@ -55,23 +51,49 @@ pub(super) fn file_system(field: &Field<'_>, root_access: Option<bool>, report: 
         }
         Some(mode)
     });
-    let provisioned_mibps = provisioned(&mut map, field, throughput_mode, report);
-    let transition_to_ia = or_default(map.take("transitionToIA"), |field| {
+    let mode = throughput_mode.map(Option::unwrap_or_default);
+    let provisioned_mibps = provisioned(&mut map, field, mode, report);
+    let transition_to_ia = optional(map.take("transitionToIA"), |field| {
         field.choice(report, TRANSITIONS, &[])
     });
-    let automatic_backups = or(
-        map.take("automaticBackups"),
-        || default.automatic_backups,
-        |field| field.boolean(report),
-    );
-    let enforce_tls_and_iam = or(
-        map.take("enforceTlsAndIam"),
-        || default.enforce_tls_and_iam,
-        |field| field.boolean(report),
-    );
+    let automatic_backups = optional(map.take("automaticBackups"), |field| field.boolean(report));
     let access_point = or_default(map.take("accessPoint"), |field| {
         access_point(&field, root_access, report)
     });
+    let exists = map.has("id") || access_point.as_ref().is_some_and(|point| point.id.is_some());
+    let enforce_tls_and_iam = or(
+        map.take("enforceTlsAndIam"),
+        || default.enforce_tls_and_iam,
+        |field| {
+            let wanted = field.boolean(report)?;
+            if wanted && exists {
+                field.say(
+                    report,
+                    "valkeep sets a file-system policy only on file systems that it makes: on one that exists it could cut \
+                     off other clients",
+                    "remove it, and set the policy where the file system is kept",
+                );
+                return None;
+            }
+            Some(wanted)
+        },
+    );
+    let add_security_group = or(
+        map.take("addSecurityGroup"),
+        || default.add_security_group,
+        |field| {
+            let wanted = field.boolean(report)?;
+            if wanted && !exists {
+                field.say(
+                    report,
+                    "is about mount targets that others made, and this file system is made by valkeep",
+                    "remove it, or name the file system that exists with `id`",
+                );
+                return None;
+            }
+            Some(wanted)
+        },
+    );
     let mount_path = or(
         map.take("mountPath"),
         || default.mount_path.clone(),
@@ -79,6 +101,7 @@ pub(super) fn file_system(field: &Field<'_>, root_access: Option<bool>, report: 
     );
     map.finish(report, &[]);
     Some(FileSystem {
+        id: id?,
         encrypted: encrypted?,
         kms_key_id: kms_key_id?,
         performance_mode: performance_mode?,
@@ -87,6 +110,7 @@ pub(super) fn file_system(field: &Field<'_>, root_access: Option<bool>, report: 
         transition_to_ia: transition_to_ia?,
         automatic_backups: automatic_backups?,
         enforce_tls_and_iam: enforce_tls_and_iam?,
+        add_security_group: add_security_group?,
         access_point: access_point?,
         mount_path: mount_path?,
     })
@@ -140,42 +164,26 @@ fn provisioned(
 }
 
 fn access_point(field: &Field<'_>, root_access: Option<bool>, report: &mut Report) -> Option<AccessPoint> {
-    let default = AccessPoint::default();
     let mut map = field.map(report)?;
-    map.later(report, "id", "taking an access point that exists", "remove it");
-    let path = or(
-        map.take("path"),
-        || default.path.clone(),
-        |field| field.text(report, forms::access_point_path),
-    );
-    let uid = or(
-        map.take("uid"),
-        || default.uid,
-        |field| {
-            let uid = field.whole(report, &(0..=u32::MAX))?;
-            if uid == 0 && root_access == Some(false) {
-                field.say(
-                    report,
-                    "without `taskRole.rootAccess` EFS takes uid 0 for nobody, who could not write to the directory",
-                    "write another uid, like 1000, or `rootAccess: true`",
-                );
-                return None;
-            }
-            Some(uid)
-        },
-    );
-    let gid = or(
-        map.take("gid"),
-        || default.gid,
-        |field| field.whole(report, &(0..=u32::MAX)),
-    );
-    let permissions = or(
-        map.take("permissions"),
-        || default.permissions.clone(),
-        |field| field.text(report, forms::permissions),
-    );
+    let id = optional(map.take("id"), |field| field.text(report, forms::access_point_id));
+    let path = optional(map.take("path"), |field| field.text(report, forms::access_point_path));
+    let uid = optional(map.take("uid"), |field| {
+        let uid = field.whole(report, &(0..=u32::MAX))?;
+        if uid == 0 && root_access == Some(false) {
+            field.say(
+                report,
+                "without `taskRole.rootAccess` EFS takes uid 0 for nobody, who could not write to the directory",
+                "write another uid, like 1000, or `rootAccess: true`",
+            );
+            return None;
+        }
+        Some(uid)
+    });
+    let gid = optional(map.take("gid"), |field| field.whole(report, &(0..=u32::MAX)));
+    let permissions = optional(map.take("permissions"), |field| field.text(report, forms::permissions));
     map.finish(report, &[]);
     Some(AccessPoint {
+        id: id?,
         path: path?,
         uid: uid?,
         gid: gid?,

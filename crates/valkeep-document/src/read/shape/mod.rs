@@ -14,8 +14,8 @@ use super::report::{Report, Wrong, quote};
 use super::tree::{At, Node, join};
 use super::walk::Field;
 use crate::types::{
-    ApiVersion, Document, FirstTransition, Kind, LOAD_STALE_DUMP, LaunchType, Metadata, Mode, Origin, Rollout, Spec,
-    Valkey,
+    ApiVersion, Document, FirstTransition, Kind, LOAD_STALE_DUMP, LOOK_NOW, LaunchType, Metadata, Mode, Origin,
+    Rollout, Spec, Valkey,
 };
 use file_system::file_system;
 use network::network;
@@ -78,7 +78,13 @@ fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
     });
     let annotations = map.take("annotations").map_or(Some(BTreeMap::new()), |field| {
         let annotations = field.texts(report, forms::label_key, forms::any_text)?;
-        let mut good = reserved(&field, &annotations, &[LOAD_STALE_DUMP], "annotations", report);
+        let mut good = reserved(
+            &field,
+            &annotations,
+            &[LOAD_STALE_DUMP, LOOK_NOW],
+            "annotations",
+            report,
+        );
         let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > ANNOTATIONS_MAX {
             field.say(
@@ -145,7 +151,12 @@ fn reserved(
 fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
     let mut map = field.map(report)?;
     let mode = or_default(map.take("mode"), |field| {
-        field.choice(report, &[("Enforce", Mode::Enforce)], &["Observe", "Paused"])
+        let modes = [
+            ("Enforce", Mode::Enforce),
+            ("Observe", Mode::Observe),
+            ("Paused", Mode::Paused),
+        ];
+        field.choice(report, &modes, &[])
     });
     let region_field = map.take("region");
     let region_at = region_field.as_ref().map(Field::at);

@@ -4,6 +4,7 @@ use super::diff::{short, short_pair};
 use super::{Field, HoldView, Outcome, PlanView, StepView, Verb};
 use crate::output::{Out, Tone, printable};
 use std::fmt::Write;
+use valkeep_core::desired::Mode;
 use valkeep_core::{HoldKind, Timestamp};
 
 /// The whole plan, for people. `now` makes times readable.
@@ -16,6 +17,7 @@ pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
         cluster,
         service,
         installation,
+        mode,
         outcome: _,
         summary: _,
         stages,
@@ -28,6 +30,10 @@ pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
             out.paint(Tone::Strong, document)
         ),
     );
+    if *mode != Mode::Enforce.as_str() {
+        let why = format!("The document's mode is {mode}: none of this is done");
+        line(&mut text, &out.paint(Tone::Fair, &why));
+    }
     if let Some(first) = stages.first() {
         section(&mut text, "Now", &first.steps, out);
     }
@@ -343,6 +349,7 @@ Plan: 1 to create, 2 to change, 1 to remove; 2 of 4 now
                 "cluster": "production",
                 "service": "checkout-valkey",
                 "installation": "default",
+                "mode": "Enforce",
                 "outcome": "changes",
                 "summary": {"create": 0, "change": 1, "remove": 0, "now": 1, "held": 1},
                 "stages": [{
@@ -359,6 +366,17 @@ Plan: 1 to create, 2 to change, 1 to remove; 2 of 4 now
                 "left": [held],
             })
         );
+    }
+
+    #[test]
+    fn a_plan_that_is_not_carried_out_says_so() {
+        for mode in [Mode::Observe, Mode::Paused] {
+            let mut view = view(vec![Plan::default()]);
+            view.mode = mode.as_str();
+            let text = text(&view, Timestamp::UNIX_EPOCH, &Out::plain());
+            let line = format!("\nThe document's mode is {}: none of this is done\n", mode.as_str());
+            assert!(text.contains(&line), "{text}");
+        }
     }
 
     #[test]
