@@ -3,10 +3,12 @@
 /// IAM actions, sorted.
 pub const ACTIONS: &[&str] = &[
     "ec2:AuthorizeSecurityGroupIngress",
-    // EFS makes and changes the interfaces of mount targets in the caller's name.
+    // EFS makes, changes and deletes the interfaces of mount targets in the caller's name.
     "ec2:CreateNetworkInterface",
     "ec2:CreateSecurityGroup",
     "ec2:CreateTags",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteSecurityGroup",
     "ec2:DeleteTags",
     "ec2:DescribeNetworkInterfaceAttribute",
     "ec2:DescribeNetworkInterfaces",
@@ -15,6 +17,8 @@ pub const ACTIONS: &[&str] = &[
     "ec2:ModifyNetworkInterfaceAttribute",
     "ec2:RevokeSecurityGroupIngress",
     "ecs:CreateService",
+    "ecs:DeleteService",
+    "ecs:DeregisterTaskDefinition",
     "ecs:DescribeServices",
     "ecs:DescribeTaskDefinition",
     "ecs:DescribeTasks",
@@ -27,7 +31,10 @@ pub const ACTIONS: &[&str] = &[
     "elasticfilesystem:CreateAccessPoint",
     "elasticfilesystem:CreateFileSystem",
     "elasticfilesystem:CreateMountTarget",
+    "elasticfilesystem:DeleteAccessPoint",
+    "elasticfilesystem:DeleteFileSystem",
     "elasticfilesystem:DeleteFileSystemPolicy",
+    "elasticfilesystem:DeleteMountTarget",
     "elasticfilesystem:DescribeAccessPoints",
     "elasticfilesystem:DescribeBackupPolicy",
     "elasticfilesystem:DescribeFileSystemPolicy",
@@ -42,6 +49,7 @@ pub const ACTIONS: &[&str] = &[
     "elasticfilesystem:TagResource",
     "elasticfilesystem:UntagResource",
     "elasticfilesystem:UpdateFileSystem",
+    "iam:DeleteRolePolicy",
     "iam:GetRole",
     "iam:GetRolePolicy",
     // RegisterTaskDefinition hands the task role and the execution role to ECS.
@@ -128,6 +136,7 @@ mod tests {
         // EFS calls these in the caller's name, and ECS checks the right to hand over a role.
         let implied = [
             "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
             "ec2:DescribeNetworkInterfaceAttribute",
             "ec2:ModifyNetworkInterfaceAttribute",
             "iam:PassRole",

@@ -39,6 +39,7 @@ pub(crate) async fn observe(aws: &Inner, desired: &Desired) -> Observed {
         file_system_policy: storage.policy,
         mount_targets: storage.mount_targets,
         access_point: storage.access_point,
+        other_access_points: storage.other_access_points,
         role,
         role_policy,
         log_group,

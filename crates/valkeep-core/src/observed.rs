@@ -27,6 +27,8 @@ pub struct Observed {
     pub mount_targets: Fact<Vec<MountTarget>>,
     /// The access point with our token or tag.
     pub access_point: Fact<AccessPoint>,
+    /// Every other access point of the file system, ours or not. Looked for only if the document asks for its deletion.
+    pub other_access_points: Fact<Vec<AccessPoint>>,
     /// The task role.
     pub role: Fact<Role>,
     /// Our inline policy on the role, percent-decoded and parsed.
@@ -40,9 +42,10 @@ pub struct Observed {
     /// The task definition that the service runs; `Absent` when there is no service.
     pub running_definition: Fact<ObservedDefinition>,
     /// ACTIVE revisions of our family with our tags, newest first, looked for only when the running one is not what
-    /// the document means. At most ten.
+    /// the document means. At most ten; a hundred if the document asks for its deletion.
     pub family: Fact<Vec<ObservedDefinition>>,
-    /// Tasks of the service: running, starting and stopping, and the stopped ones that ECS still remembers.
+    /// Tasks of the service: running, starting and stopping, and the stopped ones that ECS still remembers. If the
+    /// document asks for its deletion, those of our family as well, whoever started them.
     pub tasks: Fact<Vec<Task>>,
     /// The server in the running task, asked apart from AWS; not reachable is `Unknown`.
     pub valkey: Fact<ValkeyInfo>,
@@ -374,6 +377,7 @@ impl Observed {
             file_system_policy: Fact::not_looked("elasticfilesystem:DescribeFileSystemPolicy"),
             mount_targets: Fact::not_looked("elasticfilesystem:DescribeMountTargets"),
             access_point: Fact::not_looked("elasticfilesystem:DescribeAccessPoints"),
+            other_access_points: Fact::not_looked("elasticfilesystem:DescribeAccessPoints"),
             role: Fact::not_looked("iam:GetRole"),
             role_policy: Fact::not_looked("iam:GetRolePolicy"),
             log_group: Fact::not_looked("logs:DescribeLogGroups"),

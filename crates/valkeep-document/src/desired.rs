@@ -3,12 +3,12 @@
 //! A document that came from `read` has forms that fit; one made otherwise is refused here with findings without position.
 
 use crate::types::{
-    Create, Document, FileSystem, LOAD_STALE_DUMP, LaunchType, Network, PerformanceMode, Persistence, Preset, SaveRule,
+    Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, LOAD_STALE_DUMP, LaunchType, Network, PerformanceMode, Persistence, Preset, SaveRule,
     Snapshots, StaleDump, ThroughputMode, TransitionToIa,
 };
 use crate::{Finding, Findings};
 use valkeep_core::desired::{
-    AccessPointSpec, FileSystemSpec, LogGroupSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
+    AccessPointSpec, Deletion, FileSystemSpec, LogGroupSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
 };
 use valkeep_core::ids::{IdError, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::valkey::SavePoints;
@@ -100,8 +100,21 @@ impl Document {
             },
             persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save),
             dns_grace_s: scope.dns_grace_s,
-            load_stale_dump: metadata.annotations.get(LOAD_STALE_DUMP) == Some(&metadata.name),
+            load_stale_dump: self.permits(LOAD_STALE_DUMP),
+            deletion: self.asks_for_deletion().then(|| Deletion {
+                without_backup: self.permits(DELETE_WITHOUT_BACKUP),
+            }),
         })
+    }
+
+    /// Whether the document asks for the deletion of what valkeep made for it.
+    pub fn asks_for_deletion(&self) -> bool {
+        self.permits(DELETE)
+    }
+
+    /// Whether the annotation is there and meant for this document.
+    fn permits(&self, annotation: &str) -> bool {
+        self.metadata.annotations.get(annotation) == Some(&self.metadata.name)
     }
 
     /// Fills in what derives from other fields of the document: the log group's name. `read` has done it.

@@ -45,6 +45,9 @@ pub(crate) fn converging(
     let failed = pass.failures.iter().map(|failure| hold_for(failure, now));
     status.holds = pass.plan.holds.iter().cloned().chain(failed).map(hold).collect();
     let keeps_start = !server.compared && is_same_process(before, &status);
+    // Such as `Deleted`, which is there only while it is asked for.
+    let assessed = |type_| assessment.conditions.iter().any(|condition| condition.type_ == type_);
+    status.conditions.retain(|condition| assessed(condition.type_));
     for condition in &assessment.conditions {
         let was_told = status
             .condition(condition.type_)
@@ -119,7 +122,13 @@ pub(crate) fn converging(
 }
 
 /// The status of a document for which nothing is done: nothing is looked at, so nothing is said of it but what was known.
-pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now: Timestamp) -> Status {
+pub(crate) fn held(
+    before: Option<&Status>,
+    view: &View,
+    installation: &str,
+    trouble: Option<&StoreTrouble>,
+    now: Timestamp,
+) -> Status {
     let mut status = begin(before, view, now);
     installation.clone_into(&mut status.installation);
     if let Some(before) = before {
@@ -131,6 +140,7 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
             ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DocumentValid
         )
     });
+    let held = if matches!(view.work, Work::Spare) { SPARED } else { HELD };
     match &view.validity {
         Validity::Valid => {
             say(
@@ -145,7 +155,7 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
         }
         Validity::Invalid(findings) => {
             let reason = HoldReason::InvalidDocument.to_string();
-            let message = format!("{}; {HELD}", told(findings, FINDINGS_TOLD));
+            let message = format!("{}; {held}", told(findings, FINDINGS_TOLD));
             status.phase = String::from("The document is not valid; nothing is done");
             say(
                 &mut status,
@@ -161,7 +171,7 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
                 view,
                 now,
                 &reason,
-                &format!("{}; {HELD}", told(findings, 1)),
+                &format!("{}; {held}", told(findings, 1)),
             );
         }
         Validity::Unread(error) => {
@@ -216,6 +226,23 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
         }];
         stall(&mut status, view, now, &reason, message);
     }
+    if let (Work::Converge(_), Some(trouble)) = (&view.work, trouble) {
+        // A deletion; everything else goes on by the version last read.
+        let message = format!(
+            "the store cannot be listed since {}: {}; nothing is deleted meanwhile, for the document may be another by now",
+            whole_seconds(trouble.since),
+            trouble.message
+        );
+        status.phase = String::from("The store cannot be listed; nothing is deleted meanwhile");
+        for (type_, value) in [
+            (ConditionType::DocumentValid, ConditionStatus::Unknown),
+            (ConditionType::Ready, ConditionStatus::False),
+            (ConditionType::Reconciling, ConditionStatus::True),
+            (ConditionType::Stalled, ConditionStatus::False),
+        ] {
+            say(&mut status, view, now, type_, value, "StoreUnreadable", &message);
+        }
+    }
     finish(before, status, now)
 }
 
@@ -245,6 +272,7 @@ pub(crate) fn doubt(before: Option<&Status>, status: &mut Status, view: &View, t
 
 const UNREAD: &str = "DocumentUnread";
 const HELD: &str = "no good version is known, so nothing is done";
+const SPARED: &str = "the last good version asks for its deletion, which only the current one can, so nothing is done";
 
 /// Keeps history and, for their times, conditions.
 fn begin(before: Option<&Status>, view: &View, now: Timestamp) -> Status {

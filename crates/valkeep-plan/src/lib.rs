@@ -8,6 +8,7 @@ mod access_point;
 pub mod assess;
 mod critic;
 mod data_safety;
+mod deletion;
 mod describe;
 mod draft;
 mod file_system;

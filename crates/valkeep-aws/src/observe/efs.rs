@@ -24,6 +24,7 @@ pub(super) struct Storage {
     pub(super) policy: Fact<Value>,
     pub(super) mount_targets: Fact<Vec<MountTarget>>,
     pub(super) access_point: Fact<AccessPoint>,
+    pub(super) other_access_points: Fact<Vec<AccessPoint>>,
 }
 
 pub(super) async fn storage(aws: &Inner, desired: &Desired) -> Storage {
@@ -36,6 +37,7 @@ pub(super) async fn storage(aws: &Inner, desired: &Desired) -> Storage {
             policy: Fact::not_looked("elasticfilesystem:DescribeFileSystemPolicy"),
             mount_targets: Fact::not_looked("elasticfilesystem:DescribeMountTargets"),
             access_point: Fact::not_looked("elasticfilesystem:DescribeAccessPoints"),
+            other_access_points: Fact::not_looked("elasticfilesystem:DescribeAccessPoints"),
         };
     };
     let (lifecycle, backups, policy, mount_targets, access_point) = tokio::join!(
@@ -43,14 +45,16 @@ pub(super) async fn storage(aws: &Inner, desired: &Desired) -> Storage {
         backups(aws, &found.id),
         policy(aws, desired, found),
         mount_targets(aws, &found.id),
-        find_access_point(aws, desired, &found.id),
+        access_points(aws, desired, &found.id),
     );
+    let (access_point, other_access_points) = access_point;
     Storage {
         lifecycle: fact(lifecycle.map(Some)),
         backups: fact(backups.map(Some)),
         policy,
         mount_targets: fact(mount_targets.map(Some)),
-        access_point: fact(access_point),
+        access_point,
+        other_access_points,
         file_system,
     }
 }
@@ -317,15 +321,67 @@ async fn groups_by_efs(aws: &Inner, target: &MountTargetId) -> Result<Vec<Securi
     Ok(groups)
 }
 
+/// Our access point, and where everything is to go every other one.
+async fn access_points(
+    aws: &Inner,
+    desired: &Desired,
+    file_system: &FileSystemId,
+) -> (Fact<AccessPoint>, Fact<Vec<AccessPoint>>) {
+    const CALL: &str = "elasticfilesystem:DescribeAccessPoints";
+    if desired.deletion.is_none() {
+        let found = find_access_point(aws, desired, file_system).await;
+        return (fact(found), Fact::not_looked(CALL));
+    }
+    match list_access_points(aws, desired, file_system, Which::All).await {
+        Ok(points) => {
+            let (ours, others): (Vec<Candidate>, Vec<Candidate>) =
+                points.into_iter().partition(|one| one.has_token || one.has_tag);
+            let mut ours = ours.into_iter().map(|one| one.point);
+            let first = ours.next();
+            let others = ours.chain(others.into_iter().map(|one| one.point)).collect();
+            (fact(Ok(first)), Fact::Present(others))
+        }
+        Err(failure) => {
+            let doubt = doubt(failure);
+            (Fact::Unknown(doubt.clone()), Fact::Unknown(doubt))
+        }
+    }
+}
+
 /// Our access point of this file system: the one with our token, or else one with our owner tag.
 pub(crate) async fn find_access_point(
     aws: &Inner,
     desired: &Desired,
     file_system: &FileSystemId,
 ) -> Result<Option<AccessPoint>, Failure> {
+    let ours = list_access_points(aws, desired, file_system, Which::Ours).await?;
+    Ok(ours.into_iter().next().map(|one| one.point))
+}
+
+/// Which access points are listed.
+#[derive(Clone, Copy, PartialEq)]
+enum Which {
+    /// Those with our token or our tag.
+    Ours,
+    All,
+}
+
+struct Candidate {
+    has_token: bool,
+    has_tag: bool,
+    point: AccessPoint,
+}
+
+/// Access points of a file system, the one that counts as ours first.
+async fn list_access_points(
+    aws: &Inner,
+    desired: &Desired,
+    file_system: &FileSystemId,
+    which: Which,
+) -> Result<Vec<Candidate>, Failure> {
     const CALL: &str = "elasticfilesystem:DescribeAccessPoints";
     let token = desired.identity.access_point_token(file_system.as_str());
-    let mut ours: Vec<(bool, AccessPoint)> = Vec::new();
+    let mut listed: Vec<Candidate> = Vec::new();
     let mut page: Option<String> = None;
     for _ in 0..PAGES_MAX {
         let answer = aws
@@ -340,10 +396,14 @@ pub(crate) async fn find_access_point(
         for found in answer.access_points() {
             let has_token = found.client_token() == Some(&token);
             let has_tag = desired.identity.owns(&efs_tags(found.tags()));
-            if has_token || has_tag {
-                let found = access_point(CALL, desired, found)?;
-                if found.state != LifeCycle::Deleted {
-                    ours.push((has_token, found));
+            if has_token || has_tag || which == Which::All {
+                let point = access_point(CALL, desired, found)?;
+                if point.state != LifeCycle::Deleted {
+                    listed.push(Candidate {
+                        has_token,
+                        has_tag,
+                        point,
+                    });
                 }
             }
         }
@@ -353,8 +413,8 @@ pub(crate) async fn find_access_point(
             .map(ToOwned::to_owned);
         if page.is_none() {
             // One that goes away counts least; then the token decides, then the id, so that the choice never flips.
-            ours.sort_by_key(|(has_token, point)| (point.state == LifeCycle::Deleting, !has_token, point.id.clone()));
-            return Ok(ours.into_iter().next().map(|(_, point)| point));
+            listed.sort_by_key(|one| (one.point.state == LifeCycle::Deleting, !one.has_token, one.point.id.clone()));
+            return Ok(listed);
         }
     }
     Err(unexpected(CALL, "the listing does not end"))

@@ -2,8 +2,10 @@
 //! observation and plan with eyes of its own, so that one mistake has to be made twice to do harm.
 
 mod definition;
+mod deletion;
 
 use definition::examine_definition;
+use deletion::{examine_deletion, nothing_is_made};
 use std::collections::BTreeMap;
 use std::fmt;
 use valkeep_core::desired::Persistence;
@@ -51,6 +53,12 @@ pub enum Rule {
     NoStaleLoad,
     /// Access is taken away from somebody who may need it.
     AccessKept,
+    /// Something is deleted that the document does not ask to delete, or made while it asks for deletion.
+    AskedFor,
+    /// Something is deleted that may be in use.
+    NotInUse,
+    /// Data is deleted without a backup and without a waiver.
+    DataKept,
 }
 
 impl fmt::Display for Objection {
@@ -129,7 +137,15 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
             | Step::UpdateService { .. }
             | Step::StartService { .. }
             | Step::SetDesired { .. }
-            | Step::ClearStarting { .. } => ("service".to_owned(), false),
+            | Step::ClearStarting { .. }
+            | Step::StopService { .. }
+            | Step::DeleteService { .. } => ("service".to_owned(), false),
+            Step::DeleteAccessPoint { id, .. } => (format!("ap {id}"), false),
+            Step::DeleteMountTarget { id, .. } => (format!("mt {id}"), false),
+            Step::DeleteFileSystem { id, .. } => (format!("fs {id}"), false),
+            Step::DeleteRolePolicy { role, policy, .. } => (format!("role {role} {policy}"), false),
+            Step::DeleteSecurityGroup { id, .. } => (format!("sg {id}"), false),
+            Step::DeregisterTaskDefinition { arn, .. } => (format!("td {arn}"), false),
             Step::Tag { resource, id, .. } => (
                 match resource {
                     Resource::SecurityGroup => format!("sg {id}"),
@@ -165,6 +181,7 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
 
 fn examine(court: &mut Court, step: &Step) {
     let observed = court.observed;
+    nothing_is_made(court, step);
     match step {
         Step::CreateSecurityGroup { tags, .. } => {
             made(court, "security group", observed.security_group.is_absent(), tags);
@@ -301,6 +318,14 @@ fn examine(court: &mut Court, step: &Step) {
         | Step::StartService { .. }
         | Step::SetDesired { .. }
         | Step::ClearStarting { .. } => service(court, step),
+        Step::StopService { .. }
+        | Step::DeleteService { .. }
+        | Step::DeleteAccessPoint { .. }
+        | Step::DeleteMountTarget { .. }
+        | Step::DeleteFileSystem { .. }
+        | Step::DeleteRolePolicy { .. }
+        | Step::DeleteSecurityGroup { .. }
+        | Step::DeregisterTaskDefinition { .. } => examine_deletion(court, step),
         Step::Tag {
             resource,
             id,
@@ -503,6 +528,10 @@ fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[St
         Rule::OneWriter,
         "a service is marked to be started",
     );
+    if resource == Resource::FileSystem {
+        // What an access point has said counts there only while there is no access point.
+        return;
+    }
     court.require(
         !remove.iter().any(|key| key == TAG_DATA_FILE),
         Rule::SameFile,

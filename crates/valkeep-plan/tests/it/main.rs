@@ -1,6 +1,7 @@
 //! Everything the planner promises, as data in and data out.
 
 mod conditions;
+mod deletion;
 mod drift;
 mod fresh;
 mod lock;

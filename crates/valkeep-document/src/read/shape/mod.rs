@@ -14,7 +14,7 @@ use super::report::{Report, Wrong, quote};
 use super::tree::{At, Node, join};
 use super::walk::Field;
 use crate::types::{
-    ApiVersion, Document, Kind, LOAD_STALE_DUMP, LaunchType, Metadata, Mode, Origin, Rollout, Spec, Valkey,
+    ApiVersion, Document, Kind, LaunchType, Metadata, Mode, Origin, PERMISSIONS, Rollout, Spec, Valkey,
 };
 use file_system::file_system;
 use network::network;
@@ -77,7 +77,8 @@ fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
     });
     let annotations = map.take("annotations").map_or(Some(BTreeMap::new()), |field| {
         let annotations = field.texts(report, forms::label_key, forms::any_text)?;
-        let mut good = reserved(&field, &annotations, &[LOAD_STALE_DUMP], "annotations", report);
+        let known = PERMISSIONS.map(|(key, _)| key);
+        let mut good = reserved(&field, &annotations, &known, "annotations", report);
         let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > ANNOTATIONS_MAX {
             field.say(
@@ -87,21 +88,23 @@ fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
             );
             good = false;
         }
-        if let (Some(value), Some(name)) = (annotations.get(LOAD_STALE_DUMP), &name)
-            && value != name
-        {
-            report.say(
-                field.key_at(LOAD_STALE_DUMP),
-                &join(&field.path, LOAD_STALE_DUMP),
-                format!(
-                    "says {} and the document is called {}; the two must be equal, so that a copied document does not \
-                     carry the permission along",
-                    quote(value),
-                    quote(name)
-                ),
-                format!("write {}, or remove the annotation", quote(name)),
-            );
-            good = false;
+        for (key, harm) in PERMISSIONS {
+            if let (Some(value), Some(name)) = (annotations.get(key), &name)
+                && value != name
+            {
+                report.say(
+                    field.key_at(key),
+                    &join(&field.path, key),
+                    format!(
+                        "says {} and the document is called {}; the two must be equal, so that a copied document does \
+                         not {harm}",
+                        quote(value),
+                        quote(name)
+                    ),
+                    format!("write {}, or remove the annotation", quote(name)),
+                );
+                good = false;
+            }
         }
         good.then_some(annotations)
     });

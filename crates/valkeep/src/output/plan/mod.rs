@@ -23,6 +23,9 @@ pub(crate) struct PlanView {
     cluster: String,
     service: String,
     installation: String,
+    /// The document asks for its deletion.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deletion: bool,
     outcome: Outcome,
     summary: Summary,
     stages: Vec<Stage>,
@@ -143,6 +146,7 @@ impl PlanView {
             cluster: desired.identity.cluster.clone(),
             service: desired.identity.service.clone(),
             installation: desired.identity.installation.clone(),
+            deletion: desired.deletion.is_some(),
             outcome: outcome(&summary, first),
             summary,
             stages: views,

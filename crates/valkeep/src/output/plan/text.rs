@@ -16,6 +16,7 @@ pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
         cluster,
         service,
         installation,
+        deletion,
         outcome: _,
         summary: _,
         stages,
@@ -28,6 +29,12 @@ pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
             out.paint(Tone::Strong, document)
         ),
     );
+    if *deletion {
+        line(
+            &mut text,
+            "The document asks for the deletion of what valkeep made for it (valkeep.dev/delete)",
+        );
+    }
     if let Some(first) = stages.first() {
         section(&mut text, "Now", &first.steps, out);
     }
@@ -160,6 +167,9 @@ fn last_word(plan: &PlanView) -> String {
         summary.create, summary.change, summary.remove, summary.now
     );
     match plan.outcome {
+        Outcome::Nothing if plan.deletion => {
+            "Nothing to do: everything that valkeep made is gone, and the document may be removed".to_owned()
+        }
         Outcome::Nothing => "Nothing to do: everything is as the document says".to_owned(),
         Outcome::Waiting => "Nothing to do now: AWS is still at work".to_owned(),
         Outcome::Stalled => "Nothing to do without you: see what is stalled above".to_owned(),
