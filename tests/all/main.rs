@@ -3,6 +3,7 @@
 
 mod architecture;
 mod conformance;
+mod deletions;
 mod faults;
 mod moto;
 mod restarts;

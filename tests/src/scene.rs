@@ -131,11 +131,16 @@ impl Scene {
 
     /// Waits until the status says Ready, which it must within `bound`; `what` is for the message.
     pub async fn until_ready(&self, name: &str, bound: Duration, what: &str) {
+        self.until(name, "Ready", bound, what).await;
+    }
+
+    /// Waits until a condition of the status is True, which it must be within `bound`; `what` is for the message.
+    pub async fn until(&self, name: &str, condition: &str, bound: Duration, what: &str) {
         let deadline = Instant::now() + bound;
-        while !self.is_ready(name) {
+        while !self.is_true(name, condition) {
             assert!(
                 Instant::now() < deadline,
-                "{what}: not Ready after {bound:?}: {:#?}",
+                "{what}: not {condition} after {bound:?}: {:#?}",
                 self.status(name)
             );
             sleep(Duration::from_secs(1)).await;
@@ -225,6 +230,15 @@ pub fn example(name: &str) -> String {
         .join("../manifests/examples")
         .join(name);
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// A document that asks for its deletion; `annotations` are the names after `valkeep.dev/`.
+pub fn asking_for(annotations: &[&str], document: &str, name: &str) -> String {
+    let lines: Vec<String> = annotations
+        .iter()
+        .map(|annotation| format!("    valkeep.dev/{annotation}: {name}\n"))
+        .collect();
+    document.replacen("metadata:\n", &format!("metadata:\n  annotations:\n{}", lines.concat()), 1)
 }
 
 /// The example document for another service, so that several can live side by side.

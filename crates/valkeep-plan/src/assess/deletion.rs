@@ -14,12 +14,17 @@ pub(super) fn stage(plan: &Plan, holds: &[Hold]) -> &'static str {
     if done { DELETED } else { DELETING }
 }
 
-/// A part of which nothing else is to be said.
-pub(super) fn part(stage: &str, notices: &[&Hold]) -> Verdict {
-    let message = match (stage, notices) {
-        (_, [_, ..]) => messages(notices),
-        (DELETED, []) => "nothing of valkeep's is left".to_owned(),
-        _ => "goes as the document asks, in its turn".to_owned(),
+/// A part of which nothing else is to be said than `notices`.
+pub(super) fn part(plan: &Plan, holds: &[Hold], notices: &[&Hold]) -> Verdict {
+    let stage = stage(plan, holds);
+    let message = if !notices.is_empty() {
+        messages(notices)
+    } else if stage == DELETED {
+        "nothing of valkeep's is left".to_owned()
+    } else if holds.iter().any(is_stalled) {
+        "waits until what is stalled is decided".to_owned()
+    } else {
+        "goes as the document asks, in its turn".to_owned()
     };
     Verdict::new(ConditionStatus::False, stage, message)
 }

@@ -194,7 +194,7 @@ fn part(
         );
     }
     if desired.deletion.is_some() && type_ != ConditionType::DocumentValid {
-        return deletion::part(deletion::stage(plan, holds), &about);
+        return deletion::part(plan, holds, &about);
     }
     if let Some(hibernated) = about.iter().find(|hold| hold.reason == HoldReason::Hibernated) {
         return Verdict::new(
