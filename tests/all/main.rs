@@ -8,3 +8,4 @@ mod faults;
 mod moto;
 mod restarts;
 mod stories;
+mod taken_back;

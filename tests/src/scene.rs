@@ -238,7 +238,11 @@ pub fn asking_for(annotations: &[&str], document: &str, name: &str) -> String {
         .iter()
         .map(|annotation| format!("    valkeep.dev/{annotation}: {name}\n"))
         .collect();
-    document.replacen("metadata:\n", &format!("metadata:\n  annotations:\n{}", lines.concat()), 1)
+    document.replacen(
+        "metadata:\n",
+        &format!("metadata:\n  annotations:\n{}", lines.concat()),
+        1,
+    )
 }
 
 /// The example document for another service, so that several can live side by side.

@@ -18,7 +18,6 @@ advance 120
 pass
 advance 30
 pass
-conditions
 
 # The rule goes, too.
 hand ec2 RevokeSecurityGroupIngress {"GroupId": "sg-0dddddddddddddddd", "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [{"GroupId": "$security_group"}]}]}

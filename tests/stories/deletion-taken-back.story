@@ -9,5 +9,5 @@ pass
 advance 120
 pass
 document trigpointing-valkey.yaml
-settle
+settle quietly
 conditions

@@ -186,11 +186,7 @@ pub enum Step {
     /// mount target.
     DeleteFileSystem { id: FileSystemId, owner: String },
     /// `DeleteRolePolicy`: the inline policy of our name.
-    DeleteRolePolicy {
-        role: String,
-        policy: String,
-        from: Value,
-    },
+    DeleteRolePolicy { role: String, policy: String, from: Value },
     /// `DeleteSecurityGroup`
     DeleteSecurityGroup {
         id: SecurityGroupId,
@@ -245,7 +241,10 @@ impl Step {
             Step::PutRetention { .. } => "logs:PutRetentionPolicy",
             Step::RegisterTaskDefinition { .. } => "ecs:RegisterTaskDefinition",
             Step::CreateService { .. } => "ecs:CreateService",
-            Step::UpdateService { .. } | Step::StartService { .. } | Step::SetDesired { .. } => "ecs:UpdateService",
+            Step::UpdateService { .. }
+            | Step::StartService { .. }
+            | Step::StopService { .. }
+            | Step::SetDesired { .. } => "ecs:UpdateService",
             Step::ClearStarting { .. } => "ecs:UntagResource",
             Step::Tag { resource, .. } => match resource {
                 Resource::SecurityGroup => "ec2:CreateTags",
@@ -253,7 +252,6 @@ impl Step {
                 Resource::LogGroup => "logs:TagResource",
                 _ => "elasticfilesystem:TagResource",
             },
-            Step::StopService { .. } => "ecs:UpdateService",
             Step::DeleteService { .. } => "ecs:DeleteService",
             Step::DeleteAccessPoint { .. } => "elasticfilesystem:DeleteAccessPoint",
             Step::DeleteMountTarget { .. } => "elasticfilesystem:DeleteMountTarget",

@@ -3,8 +3,8 @@
 //! A document that came from `read` has forms that fit; one made otherwise is refused here with findings without position.
 
 use crate::types::{
-    Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, LOAD_STALE_DUMP, LaunchType, Network, PerformanceMode, Persistence, Preset, SaveRule,
-    Snapshots, StaleDump, ThroughputMode, TransitionToIa,
+    Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, LOAD_STALE_DUMP, LaunchType, Network, PerformanceMode,
+    Persistence, Preset, SaveRule, Snapshots, StaleDump, ThroughputMode, TransitionToIa,
 };
 use crate::{Finding, Findings};
 use valkeep_core::desired::{

@@ -218,7 +218,10 @@ fn storage_is_gone(input: Input, draft: &mut Draft) -> bool {
             draft.waiting(
                 Resource::FileSystem,
                 HoldReason::Creating,
-                format!("{} is being made or changed, and EFS deletes it only after that", found.id),
+                format!(
+                    "{} is being made or changed, and EFS deletes it only after that",
+                    found.id
+                ),
             );
             return false;
         }
@@ -461,7 +464,11 @@ fn security_group(input: Input, draft: &mut Draft) {
         draft.notice(
             Resource::SecurityGroup,
             HoldReason::Kept,
-            format!("the security group {} is left, because {} has it", found.id, list(users)),
+            format!(
+                "the security group {} is left, because {} has it",
+                found.id,
+                list(users)
+            ),
         );
     }
 }
@@ -473,9 +480,7 @@ fn revisions(input: Input, draft: &mut Draft) {
         Fact::Absent => {}
         Fact::Unknown(doubt) => draft.doubt(Resource::TaskDefinition, &format!("the revisions of {family}"), doubt),
         Fact::Present(revisions) => {
-            let ours = revisions
-                .iter()
-                .filter(|found| found.active && input.owns(&found.tags));
+            let ours = revisions.iter().filter(|found| found.active && input.owns(&found.tags));
             for found in ours.take(REVISIONS_MOST) {
                 draft.step(Step::DeregisterTaskDefinition {
                     arn: found.arn.clone(),

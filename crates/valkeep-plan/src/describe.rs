@@ -221,16 +221,10 @@ pub fn describe_step(step: &Step) -> StepText {
             one("desired count", Some(from.to_string()), Some("0".to_owned())),
         ),
         Step::DeleteService { name, .. } => ("delete", name.clone(), Changes::new()),
-        Step::DeleteAccessPoint { id, path, .. } => (
-            "delete",
-            id.to_string(),
-            one("path", Some(path.clone()), None),
-        ),
-        Step::DeleteMountTarget { id, zone_id, .. } => (
-            "delete",
-            id.to_string(),
-            one("zone", Some(zone_id.clone()), None),
-        ),
+        Step::DeleteAccessPoint { id, path, .. } => ("delete", id.to_string(), one("path", Some(path.clone()), None)),
+        Step::DeleteMountTarget { id, zone_id, .. } => {
+            ("delete", id.to_string(), one("zone", Some(zone_id.clone()), None))
+        }
         Step::DeleteFileSystem { id, .. } => (
             "delete",
             id.to_string(),
@@ -241,11 +235,7 @@ pub fn describe_step(step: &Step) -> StepText {
             format!("{role}/{policy}"),
             one("policy", Some(from.to_string()), None),
         ),
-        Step::DeleteSecurityGroup { id, name, .. } => (
-            "delete",
-            id.to_string(),
-            one("name", Some(name.clone()), None),
-        ),
+        Step::DeleteSecurityGroup { id, name, .. } => ("delete", id.to_string(), one("name", Some(name.clone()), None)),
         Step::DeregisterTaskDefinition { arn, .. } => (
             "deregister",
             arn.rsplit('/').next().unwrap_or(arn).to_owned(),

@@ -270,7 +270,11 @@ pub(super) async fn deregister(aws: &Inner, arn: &str) -> Result<Done, Failure> 
     // A kept description would still call it usable.
     aws.cache.definitions.forget(&arn.to_owned());
     match gone {
-        Err(failure) if ["inactive", "does not exist"].iter().any(|word| failure.message.contains(word)) => {
+        Err(failure)
+            if ["inactive", "does not exist"]
+                .iter()
+                .any(|word| failure.message.contains(word)) =>
+        {
             Ok(Done::Changed)
         }
         gone => gone_or_done(gone),

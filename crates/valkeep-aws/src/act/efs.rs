@@ -4,7 +4,8 @@ use crate::clients::Inner;
 use crate::convert::{gone_or_done, not_now, not_ours, unexpected};
 use crate::error::Named;
 use crate::observe::efs::{
-    access_point, efs_tags, file_system, find_access_point, find_file_system, life_cycle, list_mount_targets, mount_target,
+    access_point, efs_tags, file_system, find_access_point, find_file_system, life_cycle, list_mount_targets,
+    mount_target,
 };
 use aws_sdk_efs::error::BuildError;
 use aws_sdk_efs::operation::create_access_point::builders::CreateAccessPointFluentBuilder;

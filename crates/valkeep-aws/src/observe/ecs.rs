@@ -313,7 +313,10 @@ async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> Result<Vec<
 async fn every_task(aws: &Inner, desired: &Desired, service: Option<&str>) -> Result<Vec<Task>, Failure> {
     let cluster = &desired.identity.cluster;
     let mut arns = Vec::new();
-    for of in [Of::Family(&desired.names.family)].into_iter().chain(service.map(Of::Service)) {
+    for of in [Of::Family(&desired.names.family)]
+        .into_iter()
+        .chain(service.map(Of::Service))
+    {
         let (running, stopped) = tokio::join!(
             list_tasks(aws, cluster, of, DesiredStatus::Running),
             list_tasks(aws, cluster, of, DesiredStatus::Stopped),

@@ -413,7 +413,13 @@ async fn list_access_points(
             .map(ToOwned::to_owned);
         if page.is_none() {
             // One that goes away counts least; then the token decides, then the id, so that the choice never flips.
-            listed.sort_by_key(|one| (one.point.state == LifeCycle::Deleting, !one.has_token, one.point.id.clone()));
+            listed.sort_by_key(|one| {
+                (
+                    one.point.state == LifeCycle::Deleting,
+                    !one.has_token,
+                    one.point.id.clone(),
+                )
+            });
             return Ok(listed);
         }
     }

@@ -7,7 +7,11 @@ use valkeep_core::{Fact, Step, Tags};
 /// Examines a step that stops or deletes.
 pub(super) fn examine_deletion(court: &mut Court, step: &Step) {
     let asked = court.desired.deletion.is_some();
-    court.require(asked, Rule::AskedFor, "something goes that the document does not ask to delete");
+    court.require(
+        asked,
+        Rule::AskedFor,
+        "something goes that the document does not ask to delete",
+    );
     if let Some(owner) = claimed_owner(step) {
         let ours = *owner == court.desired.identity.owner();
         court.require(ours, Rule::OnlyOurs, "what goes was seen with another owner's tag");
@@ -16,7 +20,11 @@ pub(super) fn examine_deletion(court: &mut Court, step: &Step) {
         Step::StopService { arn, from, .. } => {
             let found = our_service(court, arn);
             let as_seen = found.is_none_or(|found| found.desired == *from && *from > 0);
-            court.require(as_seen, Rule::OneWriter, "the service is not at the desired count that it leaves");
+            court.require(
+                as_seen,
+                Rule::OneWriter,
+                "the service is not at the desired count that it leaves",
+            );
         }
         Step::DeleteService { arn, .. } => {
             let found = our_service(court, arn);
@@ -55,13 +63,21 @@ pub(super) fn examine_deletion(court: &mut Court, step: &Step) {
             let ours = is_our_file_system(court, id.as_str());
             court.require(ours, Rule::OnlyOurs, "a file system that is not ours");
             let waived = court.desired.deletion.is_some_and(|asked| asked.without_backup);
-            court.require(waived, Rule::DataKept, "the data goes without a backup and without a waiver");
+            court.require(
+                waived,
+                Rule::DataKept,
+                "the data goes without a backup and without a waiver",
+            );
             let unmounted = match &court.observed.mount_targets {
                 Fact::Present(targets) => targets.iter().all(|target| target.state == LifeCycle::Deleted),
                 Fact::Absent => true,
                 Fact::Unknown(_) => false,
             };
-            court.require(unmounted, Rule::NotInUse, "the file system goes while it may have mount targets");
+            court.require(
+                unmounted,
+                Rule::NotInUse,
+                "the file system goes while it may have mount targets",
+            );
             storage(court);
             nobody_elses_access_point(court);
         }

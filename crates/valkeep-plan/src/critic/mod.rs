@@ -126,11 +126,14 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
             | Step::PutLifecycle { id, .. }
             | Step::PutBackups { id, .. }
             | Step::PutFileSystemPolicy { id, .. }
-            | Step::DeleteFileSystemPolicy { id, .. } => (format!("fs {id}"), false),
+            | Step::DeleteFileSystemPolicy { id, .. }
+            | Step::DeleteFileSystem { id, .. } => (format!("fs {id}"), false),
             Step::CreateMountTarget { zone_id, .. } => (format!("zone {zone_id}"), false),
-            Step::SetMountTargetGroups { id, .. } => (format!("mt {id}"), false),
+            Step::SetMountTargetGroups { id, .. } | Step::DeleteMountTarget { id, .. } => (format!("mt {id}"), false),
             Step::CreateAccessPoint { .. } => ("ap".to_owned(), false),
-            Step::PutRolePolicy { role, policy, .. } => (format!("role {role} {policy}"), false),
+            Step::PutRolePolicy { role, policy, .. } | Step::DeleteRolePolicy { role, policy, .. } => {
+                (format!("role {role} {policy}"), false)
+            }
             Step::CreateLogGroup { name, .. } | Step::PutRetention { name, .. } => (format!("log {name}"), false),
             Step::RegisterTaskDefinition { definition, .. } => (format!("td {}", definition.family), false),
             Step::CreateService { .. }
@@ -141,9 +144,6 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
             | Step::StopService { .. }
             | Step::DeleteService { .. } => ("service".to_owned(), false),
             Step::DeleteAccessPoint { id, .. } => (format!("ap {id}"), false),
-            Step::DeleteMountTarget { id, .. } => (format!("mt {id}"), false),
-            Step::DeleteFileSystem { id, .. } => (format!("fs {id}"), false),
-            Step::DeleteRolePolicy { role, policy, .. } => (format!("role {role} {policy}"), false),
             Step::DeleteSecurityGroup { id, .. } => (format!("sg {id}"), false),
             Step::DeregisterTaskDefinition { arn, .. } => (format!("td {arn}"), false),
             Step::Tag { resource, id, .. } => (

@@ -11,6 +11,9 @@ use valkeep_core::{
 };
 use valkeep_plan::{Context, Rule, assess, critic, fold, forecast, hold_for, imagine, plan};
 
+/// What becomes of a part of the world.
+type Spoil = fn(&mut Observed);
+
 fn without_backup(desired: Desired) -> Desired {
     Desired {
         deletion: Some(Deletion { without_backup: true }),
@@ -112,7 +115,10 @@ fn a_document_with_persistence_disabled_is_deleted_with_the_storage_of_before() 
     let mut world = converged();
     converge(&disabled(), &mut world);
     let stages = converge(&without_backup(disabled()), &mut world);
-    assert!(stages.concat().contains(&"elasticfilesystem:DeleteFileSystem"), "{stages:?}");
+    assert!(
+        stages.concat().contains(&"elasticfilesystem:DeleteFileSystem"),
+        "{stages:?}"
+    );
 }
 
 #[test]
@@ -120,7 +126,7 @@ fn without_the_waiver_nothing_at_all_is_touched() {
     let world = converged();
     let held = checked(&asked_only(), &world);
     assert!(held.steps.is_empty() && held.is_stalled());
-    let hint = held.holds[0].hint.clone().unwrap();
+    let hint = held.holds[0].hint.clone().expect("is there");
     assert!(hint.contains("valkeep.dev/delete-without-backup: cache"), "{hint}");
     assert_eq!(reasons(&held), [HoldReason::BackupRequired]);
 
@@ -138,13 +144,16 @@ fn without_the_waiver_nothing_at_all_is_touched() {
 #[test]
 fn where_no_data_would_go_no_waiver_is_needed() {
     let mut world = converged();
-    stolen(&mut world.file_system.present_mut().unwrap().tags);
-    stolen(&mut world.security_group.present_mut().unwrap().tags);
+    stolen(&mut world.file_system.present_mut().expect("is there").tags);
+    stolen(&mut world.security_group.present_mut().expect("is there").tags);
     let stages = converge(&asked_only(), &mut world);
     let calls = stages.concat();
     assert!(calls.contains(&"elasticfilesystem:DeleteAccessPoint") && calls.contains(&"ecs:DeleteService"));
-    assert!(!calls.contains(&"elasticfilesystem:DeleteMountTarget") && !calls.contains(&"elasticfilesystem:DeleteFileSystem"));
-    assert!(world.file_system.present().is_some() && world.mount_targets.present().unwrap().len() == 2);
+    assert!(
+        !calls.contains(&"elasticfilesystem:DeleteMountTarget")
+            && !calls.contains(&"elasticfilesystem:DeleteFileSystem")
+    );
+    assert!(world.file_system.present().is_some() && world.mount_targets.present().expect("is there").len() == 2);
     let mut nothing = fresh();
     assert!(converge(&asked_only(), &mut nothing).is_empty());
 }
@@ -157,25 +166,25 @@ fn the_service_is_stopped_with_a_mark_and_deleted_when_every_task_has_stopped() 
         panic!("{:#?}", first.steps)
     };
     fold(&mut world, stop, &imagine(stop));
-    let service = world.service.present_mut().unwrap();
+    let service = world.service.present_mut().expect("is there");
     assert!(service.desired == 0 && service.tags.contains_key(TAG_STARTING));
     service.running = 0;
     // The server still saves.
-    for task in world.tasks.present_mut().unwrap() {
+    for task in world.tasks.present_mut().expect("is there") {
         task.desired_status = "STOPPED".into();
         task.last_status = "STOPPING".into();
     }
     let waiting = checked(&doomed(), &world);
     assert!(waiting.steps.is_empty());
     assert!(reasons(&waiting).contains(&HoldReason::TasksStopping));
-    world.tasks.present_mut().unwrap()[0].last_status = "STOPPED".into();
+    world.tasks.present_mut().expect("is there")[0].last_status = "STOPPED".into();
     assert_eq!(calls(&checked(&doomed(), &world)), ["ecs:DeleteService"]);
 }
 
 #[test]
 fn a_service_that_drains_or_a_task_that_is_left_holds_the_storage() {
     let mut world = converged();
-    world.service.present_mut().unwrap().status = ServiceStatus::Draining;
+    world.service.present_mut().expect("is there").status = ServiceStatus::Draining;
     assert!(in_the_way(&checked(&doomed(), &world)).concat().contains("Draining"));
     assert!(checked(&doomed(), &world).steps.is_empty());
 
@@ -190,7 +199,7 @@ fn a_service_that_drains_or_a_task_that_is_left_holds_the_storage() {
 
 #[test]
 fn what_cannot_be_seen_holds_what_may_need_it() {
-    let blind: [(&str, fn(&mut Observed)); 8] = [
+    let blind: [(&str, Spoil); 8] = [
         ("service", |world| world.service = doubt()),
         ("tasks", |world| world.tasks = doubt()),
         ("file system", |world| world.file_system = doubt()),
@@ -201,18 +210,28 @@ fn what_cannot_be_seen_holds_what_may_need_it() {
             world.mount_targets = doubt();
         }),
         ("policy", |world| {
-            let tags = &mut world.file_system.present_mut().unwrap().tags;
+            let tags = &mut world.file_system.present_mut().expect("is there").tags;
             tags.insert(TAG_POLICY.into(), "managed".into());
             world.file_system_policy = doubt();
         }),
-        ("not looked", |world| world.other_access_points = Fact::not_looked("some:Call")),
+        ("not looked", |world| {
+            world.other_access_points = Fact::not_looked("some:Call");
+        }),
     ];
     for (what, spoil) in blind {
         let mut world = without_service();
         spoil(&mut world);
         let held = checked(&doomed(), &world);
-        assert!(!deletes_storage(&held) && held.steps.is_empty(), "{what}: {:#?}", held.steps);
-        assert!(in_the_way(&held).concat().contains("Unknown"), "{what}: {:#?}", held.holds);
+        assert!(
+            !deletes_storage(&held) && held.steps.is_empty(),
+            "{what}: {:#?}",
+            held.steps
+        );
+        assert!(
+            in_the_way(&held).concat().contains("Unknown"),
+            "{what}: {:#?}",
+            held.holds
+        );
     }
     // What stands by itself does not wait for what cannot be seen beside it.
     let mut world = without_service();
@@ -224,7 +243,7 @@ fn what_cannot_be_seen_holds_what_may_need_it() {
 #[test]
 fn a_service_that_is_not_ours_is_left_and_so_is_what_it_may_be_using() {
     let mut world = converged();
-    stolen(&mut world.service.present_mut().unwrap().tags);
+    stolen(&mut world.service.present_mut().expect("is there").tags);
     let held = checked(&doomed(), &world);
     assert!(held.steps.is_empty() && held.is_stalled() && reasons(&held).contains(&HoldReason::NotOurs));
 
@@ -238,13 +257,17 @@ fn a_service_that_is_not_ours_is_left_and_so_is_what_it_may_be_using() {
 #[test]
 fn an_access_point_of_somebody_else_holds_the_file_system() {
     let mut world = without_service();
-    let mut other = world.access_point.present().unwrap().clone();
-    other.id = AccessPointId::parse("fsap-0fffffffffffffff0").unwrap();
+    let mut other = world.access_point.present().expect("is there").clone();
+    other.id = AccessPointId::parse("fsap-0fffffffffffffff0").expect("is there");
     stolen(&mut other.tags);
     world.other_access_points = Fact::Present(vec![other.clone()]);
     let held = checked(&doomed(), &world);
     assert!(held.steps.is_empty() && reasons(&held).contains(&HoldReason::InUse));
-    assert!(held.holds.iter().any(|hold| hold.message.contains("fsap-0fffffffffffffff0 (/valkey-data)")));
+    assert!(
+        held.holds
+            .iter()
+            .any(|hold| hold.message.contains("fsap-0fffffffffffffff0 (/valkey-data)"))
+    );
     // One that goes is nobody's way any more.
     other.state = LifeCycle::Deleting;
     world.other_access_points = Fact::Present(vec![other]);
@@ -254,8 +277,8 @@ fn an_access_point_of_somebody_else_holds_the_file_system() {
 #[test]
 fn every_access_point_of_ours_goes() {
     let mut world = without_service();
-    let mut other = world.access_point.present().unwrap().clone();
-    other.id = AccessPointId::parse("fsap-0fffffffffffffff0").unwrap();
+    let mut other = world.access_point.present().expect("is there").clone();
+    other.id = AccessPointId::parse("fsap-0fffffffffffffff0").expect("is there");
     other.path = "/older".into();
     world.other_access_points = Fact::Present(vec![other]);
     let stages = converge(&doomed(), &mut world);
@@ -266,11 +289,11 @@ fn every_access_point_of_ours_goes() {
 fn a_file_system_that_changes_is_waited_for() {
     for state in [LifeCycle::Creating, LifeCycle::Updating] {
         let mut world = without_service();
-        world.file_system.present_mut().unwrap().state = state;
+        world.file_system.present_mut().expect("is there").state = state;
         assert!(checked(&doomed(), &world).steps.is_empty());
     }
     let mut world = without_service();
-    world.file_system.present_mut().unwrap().state = LifeCycle::Error;
+    world.file_system.present_mut().expect("is there").state = LifeCycle::Error;
     assert!(!checked(&doomed(), &world).steps.is_empty());
 }
 
@@ -283,7 +306,11 @@ fn hundreds_of_revisions_go_ten_at_a_time_and_those_of_others_stay() {
             .map(|number| ObservedDefinition {
                 arn: format!("arn:aws:ecs:eu-west-1:123456789012:task-definition/f:{number}"),
                 active: true,
-                tags: if number == 50 { valkeep_core::Tags::new() } else { tags.clone() },
+                tags: if number == 50 {
+                    valkeep_core::Tags::new()
+                } else {
+                    tags.clone()
+                },
                 definition: None,
             })
             .collect(),
@@ -292,7 +319,7 @@ fn hundreds_of_revisions_go_ten_at_a_time_and_those_of_others_stay() {
     assert!(forecast(&doomed(), &world, now()).left.is_empty());
     let stages = converge(&doomed(), &mut world);
     assert_eq!(stages.concat().len(), 99);
-    assert_eq!(world.family.present().unwrap().len(), 1);
+    assert_eq!(world.family.present().expect("is there").len(), 1);
 }
 
 #[test]
@@ -318,10 +345,18 @@ fn taken_back_half_way_everything_is_made_again() {
             }
         }
         converge(&desired(), &mut world);
-        let service = world.service.present().unwrap();
+        let service = world.service.present().expect("is there");
         assert_eq!((service.desired, service.running), (1, 1), "after {stages} stages");
         assert!(!service.tags.contains_key(TAG_STARTING), "after {stages} stages");
-        let known = |world: &Observed| world.access_point.present().unwrap().tags.get(TAG_WRITTEN_BY).cloned();
+        let known = |world: &Observed| {
+            world
+                .access_point
+                .present()
+                .expect("is there")
+                .tags
+                .get(TAG_WRITTEN_BY)
+                .cloned()
+        };
         // The file system is the sixth to go; before that the next access point knows what the last one knew.
         if stages < 6 {
             assert_eq!(known(&world), known(&reference), "after {stages} stages");
@@ -336,14 +371,18 @@ fn taken_back_half_way_everything_is_made_again() {
 fn what_the_old_access_point_knew_is_not_forgotten() {
     let mut world = converged();
     converge(&off(), &mut world);
-    let before = world.access_point.present().unwrap().tags.clone();
+    let before = world.access_point.present().expect("is there").tags.clone();
     let ended = before.get(TAG_SNAPSHOTS_ENDED).cloned();
     assert!(ended.is_some());
     let off_and_doomed = without_backup(off());
     for _ in 0..6 {
         settle(&mut world);
         let plan = checked(&off_and_doomed, &world);
-        if plan.steps.iter().any(|step| matches!(step, Step::DeleteMountTarget { .. })) {
+        if plan
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::DeleteMountTarget { .. }))
+        {
             break;
         }
         for step in plan.steps {
@@ -352,8 +391,10 @@ fn what_the_old_access_point_knew_is_not_forgotten() {
     }
     assert!(world.access_point.is_absent());
     let made = checked(&desired(), &world);
-    let Some(Step::CreateAccessPoint { tags, .. }) =
-        made.steps.iter().find(|step| matches!(step, Step::CreateAccessPoint { .. }))
+    let Some(Step::CreateAccessPoint { tags, .. }) = made
+        .steps
+        .iter()
+        .find(|step| matches!(step, Step::CreateAccessPoint { .. }))
     else {
         panic!("{:#?}", made.steps)
     };
@@ -365,7 +406,7 @@ fn what_the_old_access_point_knew_is_not_forgotten() {
 #[test]
 fn a_hibernated_service_that_is_not_deleted_after_all_stays_hibernated() {
     let mut world = converged();
-    world.service.present_mut().unwrap().desired = 0;
+    world.service.present_mut().expect("is there").desired = 0;
     settle(&mut world);
     assert_eq!(calls(&checked(&doomed(), &world)), ["ecs:DeleteService"]);
     let back = checked(&desired(), &world);
@@ -382,7 +423,7 @@ fn the_status_says_how_far_it_is() {
         };
         let said = assess(desired, world, &plan, failures, &context);
         let of = |type_| {
-            let one = said.conditions.iter().find(|one| one.type_ == type_).unwrap();
+            let one = said.conditions.iter().find(|one| one.type_ == type_).expect("is there");
             (one.status, one.reason.clone())
         };
         (
@@ -397,7 +438,10 @@ fn the_status_says_how_far_it_is() {
 
     let (phase, ready, deleted, stalled) = said(&doomed(), &converged(), &[]);
     assert_eq!(phase, "Deleting: next: stop service cache");
-    assert_eq!((ready, deleted, stalled), (no("Deleting"), no("Deleting"), no("NotStalled")));
+    assert_eq!(
+        (ready, deleted, stalled),
+        (no("Deleting"), no("Deleting"), no("NotStalled"))
+    );
 
     let (phase, ready, deleted, stalled) = said(&asked_only(), &converged(), &[]);
     assert!(phase.starts_with("Stalled: fs-"), "{phase}");
@@ -408,8 +452,14 @@ fn the_status_says_how_far_it_is() {
     converge(&doomed(), &mut end);
     end.valkey = Fact::not_looked("valkey:INFO");
     let (phase, ready, deleted, stalled) = said(&doomed(), &end, &[]);
-    assert_eq!(phase, "Deleted: the document may be removed; the log group /ecs/cache is kept");
-    assert_eq!((ready, deleted, stalled), (no("Deleted"), yes("Deleted"), no("NotStalled")));
+    assert_eq!(
+        phase,
+        "Deleted: the document may be removed; the log group /ecs/cache is kept"
+    );
+    assert_eq!(
+        (ready, deleted, stalled),
+        (no("Deleted"), yes("Deleted"), no("NotStalled"))
+    );
 
     let failure = StepFailure {
         step: Step::DeleteSecurityGroup {
@@ -426,9 +476,12 @@ fn the_status_says_how_far_it_is() {
     };
     let held = hold_for(&failure, now());
     assert_eq!(held.reason, HoldReason::InUse);
-    assert!(held.hint.as_ref().unwrap().contains(NFS_GROUP), "{held:?}");
+    assert!(held.hint.as_ref().expect("is there").contains(NFS_GROUP), "{held:?}");
     let (phase, _, deleted, _) = said(&doomed(), &end, &[failure]);
-    assert!(phase.starts_with("Deleting: could not delete security group"), "{phase}");
+    assert!(
+        phase.starts_with("Deleting: could not delete security group"),
+        "{phase}"
+    );
     assert_eq!(deleted, no("Deleting"));
 
     let converged = converged();
@@ -440,8 +493,11 @@ fn the_status_says_how_far_it_is() {
 #[test]
 fn the_critic_refuses_a_deletion_that_nobody_asked_for_or_that_could_do_harm() {
     let owner = doomed().identity.owner();
-    let id = converged().file_system.present().unwrap().id.clone();
-    let file_system = Step::DeleteFileSystem { id, owner: owner.clone() };
+    let id = converged().file_system.present().expect("is there").id.clone();
+    let file_system = Step::DeleteFileSystem {
+        id,
+        owner: owner.clone(),
+    };
     let unmounted = || {
         let mut world = without_service();
         world.mount_targets = Fact::Present(Vec::new());
@@ -459,15 +515,29 @@ fn the_critic_refuses_a_deletion_that_nobody_asked_for_or_that_could_do_harm() {
     assert_eq!(broken(&doomed(), &unmounted(), &file_system), []);
     assert!(broken(&desired(), &unmounted(), &file_system).contains(&Rule::AskedFor));
     assert!(broken(&asked_only(), &unmounted(), &file_system).contains(&Rule::DataKept));
-    assert!(broken(&doomed(), &without_service(), &file_system).contains(&Rule::NotInUse), "mount targets");
-    assert!(broken(&doomed(), &converged(), &file_system).contains(&Rule::NotInUse), "service");
-    let spoiled: [(&str, Rule, fn(&mut Observed)); 6] = [
-        ("not ours", Rule::OnlyOurs, |world| stolen(&mut world.file_system.present_mut().unwrap().tags)),
+    assert!(
+        broken(&doomed(), &without_service(), &file_system).contains(&Rule::NotInUse),
+        "mount targets"
+    );
+    assert!(
+        broken(&doomed(), &converged(), &file_system).contains(&Rule::NotInUse),
+        "service"
+    );
+    let spoiled: [(&str, Rule, Spoil); 6] = [
+        ("not ours", Rule::OnlyOurs, |world| {
+            stolen(&mut world.file_system.present_mut().expect("is there").tags);
+        }),
         ("unknown service", Rule::NotInUse, |world| world.service = doubt()),
         ("unknown tasks", Rule::NotInUse, |world| world.tasks = doubt()),
-        ("a running task", Rule::NotInUse, |world| world.tasks = Fact::Present(vec![task("arn")])),
-        ("unknown mount targets", Rule::NotInUse, |world| world.mount_targets = doubt()),
-        ("unknown access points", Rule::NotInUse, |world| world.other_access_points = doubt()),
+        ("a running task", Rule::NotInUse, |world| {
+            world.tasks = Fact::Present(vec![task("arn")]);
+        }),
+        ("unknown mount targets", Rule::NotInUse, |world| {
+            world.mount_targets = doubt();
+        }),
+        ("unknown access points", Rule::NotInUse, |world| {
+            world.other_access_points = doubt();
+        }),
     ];
     for (what, rule, spoil) in spoiled {
         let mut world = unmounted();
@@ -475,13 +545,13 @@ fn the_critic_refuses_a_deletion_that_nobody_asked_for_or_that_could_do_harm() {
         assert!(broken(&doomed(), &world, &file_system).contains(&rule), "{what}");
     }
     let other = Step::DeleteFileSystem {
-        id: converged().file_system.present().unwrap().id.clone(),
+        id: converged().file_system.present().expect("is there").id.clone(),
         owner: "somebody".into(),
     };
     assert!(broken(&doomed(), &unmounted(), &other).contains(&Rule::OnlyOurs));
 
     let world = converged();
-    let service = world.service.present().unwrap().arn.clone();
+    let service = world.service.present().expect("is there").arn.clone();
     let delete = Step::DeleteService {
         cluster: "cluster".into(),
         name: "cache".into(),

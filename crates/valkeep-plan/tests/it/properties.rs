@@ -262,18 +262,22 @@ fn is_a_crime(desired: &Desired, world: &Observed, step: &Step) -> bool {
     let waived = desired.deletion.is_some_and(|asked| asked.without_backup);
     let file_system = world.file_system.present().filter(|found| ours(&found.tags));
     let all_points = || {
-        let others = world.other_access_points.present().map(Vec::as_slice).unwrap_or_default();
+        let others = world
+            .other_access_points
+            .present()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         others.iter().chain(world.access_point.present())
     };
     let shared = || {
-        all_points().any(|point| {
-            !ours(&point.tags) && !matches!(point.state, LifeCycle::Deleting | LifeCycle::Deleted)
-        })
+        all_points().any(|point| !ours(&point.tags) && !matches!(point.state, LifeCycle::Deleting | LifeCycle::Deleted))
     };
     match step {
         Step::DeleteFileSystem { id, .. } => {
             let is = file_system.is_some_and(|found| found.id == *id);
-            !(asked && waived && gone && is) || shared() || world.mount_targets.present().is_none_or(|all| !all.is_empty())
+            !(asked && waived && gone && is)
+                || shared()
+                || world.mount_targets.present().is_none_or(|all| !all.is_empty())
         }
         Step::DeleteMountTarget { file_system: id, .. } => {
             !(asked && waived && gone && file_system.is_some_and(|found| found.id == *id)) || shared()
@@ -283,10 +287,18 @@ fn is_a_crime(desired: &Desired, world: &Observed, step: &Step) -> bool {
             !(asked && gone && is && (waived || file_system.is_none()))
         }
         Step::DeleteService { arn, .. } | Step::StopService { arn, .. } => {
-            !asked || world.service.present().is_none_or(|found| found.arn != *arn || !ours(&found.tags))
+            !asked
+                || world
+                    .service
+                    .present()
+                    .is_none_or(|found| found.arn != *arn || !ours(&found.tags))
         }
         Step::DeleteSecurityGroup { id, .. } => {
-            !asked || world.security_group.present().is_none_or(|found| found.id != *id || !ours(&found.tags))
+            !asked
+                || world
+                    .security_group
+                    .present()
+                    .is_none_or(|found| found.id != *id || !ours(&found.tags))
         }
         Step::DeregisterTaskDefinition { arn, .. } => {
             let revisions = world.family.present().map(Vec::as_slice).unwrap_or_default();

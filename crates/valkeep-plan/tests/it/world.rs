@@ -239,7 +239,11 @@ fn gone(world: &mut Observed) {
     if world.file_system.present().is_some_and(|found| going(found.state)) {
         world.file_system = Fact::Absent;
     }
-    if world.service.present().is_some_and(|service| service.status == ServiceStatus::Draining) {
+    if world
+        .service
+        .present()
+        .is_some_and(|service| service.status == ServiceStatus::Draining)
+    {
         world.service = Fact::Absent;
         world.running_definition = Fact::Absent;
         world.tasks = Fact::Present(Vec::new());

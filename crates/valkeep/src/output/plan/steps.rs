@@ -241,17 +241,19 @@ fn words(step: &Step, running: Option<&TaskDefinition>) -> Words {
             file_system,
             zone_id,
             owner: _,
-        } => removed(id.as_str(), vec![gone("fileSystem", file_system), gone("zone", zone_id)]),
-        Step::DeleteFileSystem { id, owner: _ } => {
-            removed(id.as_str(), vec![gone("data", "everything on it, without a final backup")])
-        }
+        } => removed(
+            id.as_str(),
+            vec![gone("fileSystem", file_system), gone("zone", zone_id)],
+        ),
+        Step::DeleteFileSystem { id, owner: _ } => removed(
+            id.as_str(),
+            vec![gone("data", "everything on it, without a final backup")],
+        ),
         Step::DeleteRolePolicy { role, policy, from } => {
             removed(&format!("{role}/{policy}"), vec![gone("policy", from)])
         }
         Step::DeleteSecurityGroup { id, name, owner: _ } => removed(id.as_str(), vec![gone("name", name)]),
-        Step::DeregisterTaskDefinition { arn, owner: _ } => {
-            removed(arn.rsplit('/').next().unwrap_or(arn), Vec::new())
-        }
+        Step::DeregisterTaskDefinition { arn, owner: _ } => removed(arn.rsplit('/').next().unwrap_or(arn), Vec::new()),
     }
 }
 
