@@ -12,11 +12,12 @@ conditions
 
 # They have decided that they do not need it any more.
 hand efs DeleteAccessPoint {"AccessPointId": "$other_access_point"}
-advance 30
+pass
+advance 60
 pass
 advance 120
 pass
-advance 30
+advance 120
 pass
 
 # The rule goes, too.

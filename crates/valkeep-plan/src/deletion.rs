@@ -1,8 +1,8 @@
 //! Plans the deletion that a document asks for: looks at what is left, and finds the next step. Keeps no memory of its own,
 //! so it goes on wherever it was cut off.
 //!
-//! Goes by the owner tag alone. What does not carry it (a service, file system or access point that somebody else made,
-//! whatever the document uses it for) is left, and where it may be using what is ours, everything waits for its owner.
+//! Goes by the owner tag alone. What does not carry it (a service, file system or access point that somebody else made, also
+//! where the document names it as its own) is left, and where it may be using what is ours, everything waits for its owner.
 //! While anything cannot be seen, nothing goes that may be needed by what is there.
 
 use crate::draft::{Draft, Input, list};
@@ -20,7 +20,8 @@ const MARKS: [&str; 3] = [TAG_DATA_FILE, TAG_WRITTEN_BY, TAG_SNAPSHOTS_ENDED];
 
 /// Plans the deletion.
 pub(crate) fn deletion(input: Input, asked: Deletion, draft: &mut Draft) {
-    if lacks_backup(input, asked, draft) {
+    // What a person has to decide is asked before the first step.
+    if lacks_backup(input, asked, draft) || is_used_by_others(input, draft) {
         return;
     }
     kept(input, draft);
@@ -82,6 +83,39 @@ fn lacks_backup(input: Input, asked: Deletion, draft: &mut Draft) -> bool {
     }
 }
 
+/// An access point that is not ours is somebody's way to the data on our file system. Those that cannot be seen hold the
+/// storage further on.
+fn is_used_by_others(input: Input, draft: &mut Draft) -> bool {
+    let ours = |found: &&FileSystem| input.owns(&found.tags) && !is_going(found.state);
+    let Some(file_system) = input.observed.file_system.present().filter(ours) else {
+        return false;
+    };
+    let others = input.observed.other_access_points.present().into_iter().flatten();
+    let in_the_way: Vec<String> = input
+        .observed
+        .access_point
+        .present()
+        .into_iter()
+        .chain(others)
+        .filter(|point| !input.owns(&point.tags) && !is_going(point.state))
+        .map(|point| format!("{} ({})", point.id, point.path))
+        .collect();
+    if in_the_way.is_empty() {
+        return false;
+    }
+    draft.stalled(
+        Resource::AccessPoint,
+        HoldReason::InUse,
+        format!(
+            "{} of {} does not carry valkeep's tag: somebody else may be using the file system, so nothing is deleted",
+            list(in_the_way),
+            file_system.id
+        ),
+        "delete what is not needed any more; to keep the file system, remove valkeep.dev/delete",
+    );
+    true
+}
+
 /// Whether nothing is left that may use the storage.
 fn server_is_gone(input: Input, draft: &mut Draft) -> bool {
     let name = &input.desired.identity.service;
@@ -99,7 +133,8 @@ fn server_is_gone(input: Input, draft: &mut Draft) -> bool {
     }
 }
 
-/// Somebody else's service stays. As long as storage of ours is there it may be using that.
+/// Somebody else's service stays. As long as storage of ours is there it may be using that; what it runs is known only as
+/// far as it has valkeep's own form, so only its owner can tell.
 fn another_service(input: Input, draft: &mut Draft) -> bool {
     let name = &input.desired.identity.service;
     if may_have_storage(input) {
@@ -227,7 +262,7 @@ fn storage_is_gone(input: Input, draft: &mut Draft) -> bool {
         }
         LifeCycle::Available | LifeCycle::Error => {}
     }
-    if is_used_by_others(input, found, draft)
+    if !access_points_are_seen(input, found, draft)
         || !policy_is_gone(input, found, draft)
         || !access_points_are_gone(input, found, draft)
         || !mount_targets_are_gone(input, found, draft)
@@ -239,39 +274,6 @@ fn storage_is_gone(input: Input, draft: &mut Draft) -> bool {
         owner: input.desired.identity.owner(),
     });
     false
-}
-
-/// An access point that is not ours is somebody's way to the data on our file system.
-fn is_used_by_others(input: Input, found: &FileSystem, draft: &mut Draft) -> bool {
-    let points = match access_points(input) {
-        Ok(points) => points,
-        Err(doubt) => {
-            draft.doubt(
-                Resource::AccessPoint,
-                &format!("the access points of {}", found.id),
-                doubt,
-            );
-            return true;
-        }
-    };
-    let others: Vec<&AccessPoint> = points
-        .into_iter()
-        .filter(|point| !input.owns(&point.tags) && !is_going(point.state))
-        .collect();
-    if others.is_empty() {
-        return false;
-    }
-    draft.stalled(
-        Resource::AccessPoint,
-        HoldReason::InUse,
-        format!(
-            "{} of {} does not carry valkeep's tag: somebody else may be using the file system, so no storage is deleted",
-            list(others.iter().map(|point| format!("{} ({})", point.id, point.path))),
-            found.id
-        ),
-        "delete what is not needed any more; to keep the file system, remove valkeep.dev/delete",
-    );
-    true
 }
 
 /// Every access point of the file system, ours or not.
@@ -286,6 +288,19 @@ fn access_points(input: Input<'_>) -> Result<Vec<&AccessPoint>, &valkeep_core::D
         Fact::Absent => Ok(first.into_iter().collect()),
         Fact::Unknown(doubt) => Err(doubt),
     }
+}
+
+/// Whoever cannot be seen may need what would go.
+fn access_points_are_seen(input: Input, found: &FileSystem, draft: &mut Draft) -> bool {
+    if let Err(doubt) = access_points(input) {
+        draft.doubt(
+            Resource::AccessPoint,
+            &format!("the access points of {}", found.id),
+            doubt,
+        );
+        return false;
+    }
+    true
 }
 
 /// Only a policy that we put; another goes with the file system.

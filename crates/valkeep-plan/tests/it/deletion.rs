@@ -199,11 +199,17 @@ fn a_service_that_drains_or_a_task_that_is_left_holds_the_storage() {
 
 #[test]
 fn what_cannot_be_seen_holds_what_may_need_it() {
-    let blind: [(&str, Spoil); 8] = [
+    let blind: [(&str, Spoil); 9] = [
         ("service", |world| world.service = doubt()),
         ("tasks", |world| world.tasks = doubt()),
         ("file system", |world| world.file_system = doubt()),
         ("access point", |world| world.access_point = doubt()),
+        ("other access points under a policy", |world| {
+            let tags = &mut world.file_system.present_mut().expect("is there").tags;
+            tags.insert(TAG_POLICY.into(), "managed".into());
+            world.file_system_policy = Fact::Present(serde_json::json!({}));
+            world.other_access_points = doubt();
+        }),
         ("other access points", |world| world.other_access_points = doubt()),
         ("mount targets", |world| {
             world.access_point = Fact::Absent;
@@ -268,6 +274,9 @@ fn an_access_point_of_somebody_else_holds_the_file_system() {
             .iter()
             .any(|hold| hold.message.contains("fsap-0fffffffffffffff0 (/valkey-data)"))
     );
+    let mut serving = converged();
+    serving.other_access_points = Fact::Present(vec![other.clone()]);
+    assert!(checked(&doomed(), &serving).steps.is_empty(), "not even the service");
     // One that goes is nobody's way any more.
     other.state = LifeCycle::Deleting;
     world.other_access_points = Fact::Present(vec![other]);
