@@ -5,8 +5,8 @@ use localaws::{Delays, Fault, FaultKind, Service};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use valkeep_engine::{CancellationToken, Report, Settings};
-use valkeep_tests::scene::{Inventory, Scene, asking_for, example};
+use valkeep_engine::{CancellationToken, Settings};
+use valkeep_tests::scene::{Inventory, Running, Scene, asking_for, example};
 
 const NAME: &str = "trigpointing-valkey";
 const KEY: &str = "cache.yaml";
@@ -33,7 +33,7 @@ async fn a_deletion_that_is_denied_a_call_says_so_and_goes_on_with_the_permissio
         scene.aws.inject(fault(service, &operation, &FaultKind::AccessDenied));
         let running = Running::start(&scene);
         sleep(TROUBLE).await;
-        let said = format!("{:?}", running.snapshots.borrow());
+        let said = running.everything_said();
         // HTTP's names of S3's calls differ from IAM's.
         let call = match operation.as_str() {
             "ListObjectsV2" => "ListBucket",
@@ -87,7 +87,7 @@ async fn a_store_that_cannot_be_listed_deletes_nothing_and_goes_on_when_it_can()
         .aws
         .inject(fault(Service::S3, "ListObjectsV2", &FaultKind::AccessDenied));
     stays(&scene, &running).await;
-    assert!(running.says("nothing is deleted meanwhile"));
+    assert!(running.everything_said().contains("nothing is deleted meanwhile"));
     scene.aws.clear_faults();
     gone(&scene, "the store is back").await;
     running.stop().await;
@@ -104,7 +104,7 @@ async fn a_version_that_is_not_valid_deletes_nothing() {
     sleep(Duration::from_mins(1)).await;
     scene.aws.clear_faults();
     stays(&scene, &running).await;
-    assert!(running.says("which only the current one can"));
+    assert!(running.everything_said().contains("which only the current one can"));
     scene.put(KEY, &example("trigpointing-valkey.yaml"));
     scene.until_ready(NAME, GONE, "taken back").await;
     assert_eq!(scene.inventory().file_systems, 1);
@@ -123,7 +123,7 @@ async fn a_deletion_without_waiver_leaves_the_server_running() {
     scene.until(NAME, "Stalled", GONE, "no waiver").await;
     sleep(Duration::from_mins(30)).await;
     assert_eq!(scene.inventory(), before);
-    assert!(running.says("BackupRequired"));
+    assert!(running.everything_said().contains("BackupRequired"));
     running.stop().await;
 }
 
@@ -241,8 +241,8 @@ async fn stays(scene: &Scene, running: &Running) {
     assert_eq!(
         (left.file_systems, left.mount_targets),
         (1, 2),
-        "{:?}",
-        running.snapshots.borrow()
+        "{}",
+        running.everything_said()
     );
 }
 
@@ -287,30 +287,4 @@ fn fault(service: Service, operation: &str, kind: &FaultKind) -> Fault {
     let mut fault = Fault::on(operation, kind.clone());
     fault.matches.service = Some(service);
     fault
-}
-
-/// An engine at work.
-struct Running {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<Report>,
-    snapshots: tokio::sync::watch::Receiver<valkeep_engine::Snapshot>,
-}
-
-impl Running {
-    fn start(scene: &Scene) -> Self {
-        let engine = scene.engine(Settings::default());
-        let snapshots = engine.snapshots();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(engine.run(stop.clone()));
-        Self { stop, task, snapshots }
-    }
-
-    fn says(&self, words: &str) -> bool {
-        format!("{:?}", self.snapshots.borrow()).contains(words)
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.expect("the engine does not panic");
-    }
 }

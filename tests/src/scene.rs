@@ -9,12 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use valkeep_aws::{Aws, Options};
 use valkeep_core::ports::Clock;
 use valkeep_core::{Scope, Timestamp};
-use valkeep_engine::{Engine, Settings};
+use valkeep_engine::{CancellationToken, Engine, Report, Settings, Snapshot};
 use valkeep_store::{DocumentStore, StoreUrl};
 
 /// Where documents are put.
@@ -199,6 +200,36 @@ impl Scene {
                 "taskArns",
             ),
         }
+    }
+}
+
+/// An engine at work on a scene.
+#[derive(Debug)]
+pub struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Report>,
+    snapshots: watch::Receiver<Snapshot>,
+}
+
+impl Running {
+    /// Starts one with the usual settings.
+    pub fn start(scene: &Scene) -> Self {
+        let engine = scene.engine(Settings::default());
+        let snapshots = engine.snapshots();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(engine.run(stop.clone()));
+        Self { stop, task, snapshots }
+    }
+
+    /// Statuses and troubles of stores and of writing, as whoever only looks would see them.
+    pub fn everything_said(&self) -> String {
+        format!("{:?}", *self.snapshots.borrow())
+    }
+
+    /// Stops it, and waits until it has ended.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("the engine does not panic");
     }
 }
 
