@@ -5,4 +5,5 @@ pub mod moto;
 pub mod pass;
 pub mod scene;
 pub mod story;
+pub mod terraform;
 pub mod valkey;

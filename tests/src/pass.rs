@@ -36,7 +36,7 @@ pub async fn pass(
 ) -> Result<Pass> {
     let mut observed = world.observe(&desired).await;
     if let (Some(valkey), Some(ip)) = (valkey, observed.serving_task().and_then(|task| task.ip)) {
-        observed.valkey = match valkey.info(SocketAddr::new(ip, desired.task.port)).await {
+        observed.valkey = match valkey.info(SocketAddr::new(ip, desired.server.port)).await {
             Ok(info) => Fact::Present(info),
             Err(doubt) => Fact::Unknown(doubt),
         };

@@ -26,6 +26,7 @@ mod iam;
 mod ids;
 mod logs;
 mod s3;
+mod scaling;
 mod server;
 mod ssm;
 mod state;
@@ -165,6 +166,7 @@ impl LocalAws {
             Service::Logs => logs::call(&mut self.state(), operation, input),
             Service::Ssm => ssm::call(&mut self.state(), operation, input),
             Service::Discovery => discovery::call(&mut self.state(), operation, input),
+            Service::Scaling => scaling::call(&mut self.state(), operation, input),
             Service::S3 => Err(wire::unknown_operation(operation)),
         }
     }

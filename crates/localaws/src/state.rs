@@ -2,7 +2,7 @@
 
 use crate::clock::later;
 use crate::config::Config;
-use crate::{discovery, ec2, ecs, efs, iam, ids, logs, s3, ssm, sts};
+use crate::{discovery, ec2, ecs, efs, iam, ids, logs, s3, scaling, ssm, sts};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub(crate) struct State {
     pub(crate) s3: s3::S3,
     pub(crate) ssm: ssm::Ssm,
     pub(crate) discovery: discovery::Discovery,
+    pub(crate) scaling: scaling::Scaling,
 }
 
 impl State {
@@ -38,6 +39,7 @@ impl State {
             s3: s3::S3::default(),
             ssm: ssm::Ssm::default(),
             discovery: discovery::Discovery::default(),
+            scaling: scaling::Scaling::default(),
         }
     }
 

@@ -119,6 +119,11 @@ async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, F
         Step::PutRetention { name, from: _, to } => logs::put_retention(aws, name, *to).await,
 
         Step::RegisterTaskDefinition { definition, tags } => ecs::register(aws, desired, definition, tags).await,
+        Step::RegisterRevision {
+            from: _,
+            definition,
+            tags,
+        } => ecs::register_revision(aws, definition, tags).await,
         Step::CreateService { .. } => ecs::create_service(aws, desired, step).await,
         Step::UpdateService { .. } => ecs::update_service(aws, step).await,
         Step::StartService { cluster, name, arn } => ecs::start_service(aws, desired, cluster, name, arn).await,

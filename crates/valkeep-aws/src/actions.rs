@@ -2,6 +2,7 @@
 
 /// IAM actions, sorted.
 pub const ACTIONS: &[&str] = &[
+    "application-autoscaling:DescribeScalableTargets",
     "ec2:AuthorizeSecurityGroupIngress",
     // EFS makes, changes and deletes the interfaces of mount targets in the caller's name.
     "ec2:CreateNetworkInterface",

@@ -47,6 +47,7 @@ pub struct Aws {
 /// What all clones share.
 #[derive(Debug)]
 pub(crate) struct Inner {
+    pub(crate) autoscaling: aws_sdk_applicationautoscaling::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
     /// Never tries again by itself: for calls that take no token, where a lost reply and a retry make two of a thing.
@@ -101,6 +102,9 @@ impl Aws {
         let s3 = config!(aws_sdk_s3, sdk, options).force_path_style(path_style).build();
         Self {
             inner: Arc::new(Inner {
+                autoscaling: aws_sdk_applicationautoscaling::Client::from_conf(
+                    config!(aws_sdk_applicationautoscaling, sdk, options).build(),
+                ),
                 ec2: aws_sdk_ec2::Client::from_conf(config!(aws_sdk_ec2, sdk, options).build()),
                 ecs: aws_sdk_ecs::Client::from_conf(config!(aws_sdk_ecs, sdk, options).build()),
                 ecs_once: aws_sdk_ecs::Client::from_conf(

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use valkeep_core::TaskDefinition;
 use valkeep_core::ids::{AccessPointId, FileSystemId};
 use valkeep_core::task_definition::{Container, EfsVolume, HealthCheck, LaunchType};
+use valkeep_core::units::scaled;
 
 /// What ECS takes for a health check that leaves a value out.
 const HEALTH_INTERVAL_S: u32 = 30;
@@ -175,12 +176,12 @@ pub(crate) fn parse(found: &SdkDefinition) -> Option<TaskDefinition> {
         [Compatibility::Ec2] => LaunchType::Ec2,
         _ => return None,
     };
-    let memory_mib = mebibytes(found.memory()?)?;
+    let memory_mib = scaled(found.memory()?, "gb")?;
     Some(TaskDefinition {
         family: found.family()?.to_owned(),
         task_role_arn: found.task_role_arn()?.to_owned(),
         execution_role_arn: found.execution_role_arn().map(ToOwned::to_owned),
-        cpu: cpu_units(found.cpu()?)?,
+        cpu: scaled(found.cpu()?, "vcpu")?,
         memory_mib,
         launch_type,
         container: parse_container(container, memory_mib, volume.as_ref())?,
@@ -331,31 +332,6 @@ fn parse_health(found: &SdkHealthCheck) -> Option<HealthCheck> {
         retries: or(found.retries(), HEALTH_RETRIES)?,
         start_period_s: or(found.start_period(), 0)?,
     })
-}
-
-/// `256`, or `.25 vCPU` as people may register it.
-fn cpu_units(text: &str) -> Option<u32> {
-    scaled(text, "vcpu")
-}
-
-/// `512`, or `0.5 GB` as people may register it.
-fn mebibytes(text: &str) -> Option<u32> {
-    scaled(text, "gb")
-}
-
-fn scaled(text: &str, unit: &str) -> Option<u32> {
-    let text = text.trim().to_ascii_lowercase();
-    let Some(number) = text.strip_suffix(unit) else {
-        return text.parse().ok();
-    };
-    // `1.5` becomes 1536 without a detour over floating point: whole part and up to four digits of fraction.
-    let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
-    let whole: u32 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    if fraction.len() > 4 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let digits: u32 = format!("{fraction:0<4}").parse().ok()?;
-    whole.checked_mul(1024)?.checked_add(digits * 1024 / 10_000)
 }
 
 #[cfg(test)]
@@ -514,16 +490,5 @@ mod tests {
         assert_eq!(change(&|found| first(found).privileged = Some(true)), None);
         assert_eq!(change(&|found| first(found).cpu = 10), None);
         assert_eq!(change(&|found| found.network_mode = Some(NetworkMode::Host)), None);
-    }
-
-    #[test]
-    fn sizes_read_in_every_spelling() {
-        for (text, expected) in [("256", 256), (".25 vCPU", 256), ("1 vCPU", 1024), ("1.5vcpu", 1536)] {
-            assert_eq!(cpu_units(text), Some(expected), "{text}");
-        }
-        for (text, expected) in [("512", 512), ("1GB", 1024), ("0.5 GB", 512)] {
-            assert_eq!(mebibytes(text), Some(expected), "{text}");
-        }
-        assert_eq!(mebibytes("much"), None);
     }
 }

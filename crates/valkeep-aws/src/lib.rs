@@ -12,6 +12,7 @@ mod convert;
 mod definition;
 mod error;
 mod observe;
+mod raw;
 mod service;
 mod store;
 

@@ -10,7 +10,7 @@ mod iam;
 mod logs;
 
 pub(crate) use ec2::{find_security_group, forget_subnets};
-pub(crate) use ecs::{describe_service, family, tasks_left};
+pub(crate) use ecs::{Look, describe_service, family, tasks_left};
 pub(crate) use logs::{arn as log_group_arn, find as find_log_group, tags as log_group_tags};
 
 use crate::clients::Inner;
@@ -47,6 +47,8 @@ pub(crate) async fn observe(aws: &Inner, desired: &Desired) -> Observed {
         cluster: ecs.cluster,
         running_definition: ecs.running,
         family: ecs.family,
+        base: ecs.base,
+        scaling: ecs.scaling,
         tasks: ecs.tasks,
         ..Observed::nothing()
     }

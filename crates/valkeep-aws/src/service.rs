@@ -7,7 +7,7 @@ use aws_sdk_ecs::types::{
 };
 use valkeep_core::failure::Failure;
 use valkeep_core::ids::{SecurityGroupId, SubnetId};
-use valkeep_core::observed::{Deployment, Rollout, Service, ServiceEvent, ServiceSettings, ServiceStatus};
+use valkeep_core::observed::{Deployment, Rollout, Service, ServiceEvent, ServiceKind, ServiceSettings, ServiceStatus};
 
 /// Events that are kept.
 const EVENTS_MAX: usize = 10;
@@ -31,6 +31,7 @@ pub(crate) fn parse(call: &str, found: &SdkService) -> Result<Option<Service>, F
         pending: count(found.pending_count()),
         tags: tags(found.tags().iter().map(|tag| (tag.key(), tag.value()))),
         settings: parse_settings(call, found)?,
+        kind: parse_kind(found),
         deployments,
         events: found
             .events()
@@ -100,6 +101,23 @@ fn parse_settings(call: &str, found: &SdkService) -> Result<ServiceSettings, Fai
             .and_then(|registry| registry.registry_arn())
             .map(ToOwned::to_owned),
     })
+}
+
+/// What AWS does not say is what it takes for it.
+fn parse_kind(found: &SdkService) -> ServiceKind {
+    let default = ServiceKind::default();
+    let strategy = found
+        .deployment_configuration()
+        .and_then(DeploymentConfiguration::strategy);
+    ServiceKind {
+        scheduling: found
+            .scheduling_strategy()
+            .map_or(default.scheduling, |strategy| strategy.as_str().to_owned()),
+        controller: found
+            .deployment_controller()
+            .map_or(default.controller, |controller| controller.r#type().as_str().to_owned()),
+        strategy: strategy.map_or(default.strategy, |strategy| strategy.as_str().to_owned()),
+    }
 }
 
 /// The whole network block; a part left out would be filled in by AWS, not kept.

@@ -30,12 +30,10 @@ pub struct Desired {
     pub access_point: AccessPointSpec,
     /// Task role.
     pub task_role: TaskRoleSpec,
-    /// CloudWatch log group.
-    pub log_group: LogGroupSpec,
-    /// Container and task size.
-    pub task: TaskSpec,
-    /// ECS service.
-    pub service: ServiceSpec,
+    /// The container that runs Valkey.
+    pub server: ServerSpec,
+    /// Who makes the service.
+    pub origin: Origin,
     /// Snapshots.
     pub persistence: Persistence,
     /// How long a mount target's DNS name is given after its interface was attached, in seconds.
@@ -170,15 +168,58 @@ pub struct LogGroupSpec {
     pub retention_days: u32,
 }
 
-/// Container and task size.
+/// The container that runs Valkey.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskSpec {
+pub struct ServerSpec {
     /// Container name.
     pub container: String,
-    /// Image with a tag that is not `latest`, or a digest.
-    pub image: String,
     /// TCP port.
     pub port: u16,
+    /// Seconds from SIGTERM to SIGKILL.
+    pub stop_timeout_s: u32,
+}
+
+/// Who makes the service and its task definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// valkeep, from the document.
+    Created(Box<Created>),
+    /// Somebody else; valkeep lays persistence over what it finds.
+    Adopted(Adopted),
+}
+
+/// What a service of valkeep's own is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// CloudWatch log group.
+    pub log_group: LogGroupSpec,
+    /// Image and task size.
+    pub task: TaskSpec,
+    /// ECS service.
+    pub service: ServiceSpec,
+}
+
+/// How a service that exists is taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// What may happen to a cache that was never persisted.
+    pub first_transition: FirstTransition,
+}
+
+/// What may happen to a cache that was never persisted, when its server is replaced by one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FirstTransition {
+    /// Nothing: the replacement waits.
+    Wait,
+    /// It is lost once.
+    AcceptLoss,
+}
+
+/// Image and task size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Image with a tag that is not `latest`, or a digest.
+    pub image: String,
     /// CPU units.
     pub cpu: u32,
     /// MiB.
@@ -189,8 +230,6 @@ pub struct TaskSpec {
     pub execution_role_arn: Option<String>,
     /// Passed to the server after ours; ours may not be repeated.
     pub extra_flags: Vec<String>,
-    /// Seconds from SIGTERM to SIGKILL.
-    pub stop_timeout_s: u32,
 }
 
 /// The ECS service.
@@ -240,6 +279,30 @@ pub enum StaleDump {
 }
 
 impl Desired {
+    /// What the service is made of, where valkeep makes it.
+    pub fn created(&self) -> Option<&Created> {
+        match &self.origin {
+            Origin::Created(created) => Some(created),
+            Origin::Adopted(_) => None,
+        }
+    }
+
+    /// The same, to change.
+    pub fn created_mut(&mut self) -> Option<&mut Created> {
+        match &mut self.origin {
+            Origin::Created(created) => Some(created),
+            Origin::Adopted(_) => None,
+        }
+    }
+
+    /// How the service is taken over, where somebody else makes it.
+    pub fn adopted(&self) -> Option<Adopted> {
+        match self.origin {
+            Origin::Created(_) => None,
+            Origin::Adopted(adopted) => Some(adopted),
+        }
+    }
+
     /// The mounted directory's settings, if there is one.
     pub fn snapshots(&self) -> Option<&Snapshots> {
         match &self.persistence {

@@ -36,6 +36,8 @@ pub enum FailureKind {
     NotOurs,
     /// The request is invalid; trying again as it is will not help.
     Rejected,
+    /// AWS dropped a setting that it was given.
+    SettingsLost,
     /// A quota is used up.
     LimitExceeded,
     /// EFS's 24-hour rule.
@@ -57,6 +59,7 @@ impl Failure {
             | FailureKind::NotOurs
             | FailureKind::Rejected
             | FailureKind::LimitExceeded
+            | FailureKind::SettingsLost
             | FailureKind::Cooldown
             | FailureKind::Other => DoubtKind::Other,
         }

@@ -29,6 +29,17 @@ pub const TAG_DATA_FILE: &str = "valkeep.dev/data-file";
 pub const TAG_WRITTEN_BY: &str = "valkeep.dev/written-by";
 /// Tag on the access point: since when no snapshots are written to it (RFC 3339); what lies there is older.
 pub const TAG_SNAPSHOTS_ENDED: &str = "valkeep.dev/snapshots-ended-at";
+/// Tag on a task definition that was laid over another: the revision of the same family that is its base.
+pub const TAG_BASE: &str = "valkeep.dev/base";
+/// Tag on an adopted service: which identity looks after its persistence; its value is [`Identity::owner`]. Never the
+/// owner's tag, because the service is somebody else's.
+pub const TAG_ADOPTED: &str = "valkeep.dev/adopted-by";
+/// Tag on an adopted service: the deployment settings that it had before, to be put back when persistence is disabled.
+pub const TAG_SETTINGS: &str = "valkeep.dev/settings-before";
+/// Docker label on the server's container in a definition that was laid over another: what stood there before, as JSON.
+pub const LABEL_BASE: &str = "valkeep.dev/base";
+/// Name of the volume in a definition that was laid over another.
+pub const OVERLAY_VOLUME: &str = "valkeep-data";
 /// All tag keys of ours start with this; user tags may not.
 pub const TAG_PREFIX: &str = "valkeep.dev/";
 

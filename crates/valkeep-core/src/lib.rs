@@ -12,8 +12,10 @@ pub mod ids;
 pub mod observed;
 pub mod plan;
 pub mod ports;
+pub mod raw_definition;
 pub mod step;
 pub mod task_definition;
+pub mod units;
 pub mod valkey;
 
 pub use condition::{Condition, ConditionStatus, ConditionType};
@@ -23,6 +25,7 @@ pub use failure::{Failure, FailureKind, StepFailure};
 pub use identity::{Identity, Names, Scope};
 pub use observed::Observed;
 pub use plan::{Hold, HoldKind, HoldReason, Plan, Resource};
+pub use raw_definition::RawDefinition;
 pub use step::{Done, Step};
 pub use task_definition::TaskDefinition;
 pub use valkey::ValkeyInfo;

@@ -2,7 +2,7 @@
 
 use crate::desired::{PerformanceMode, Throughput};
 use crate::ids::{AccessPointId, FileSystemId, MountTargetId, NetworkInterfaceId, SecurityGroupId, SubnetId, VpcId};
-use crate::{Fact, Tags, TaskDefinition, Timestamp, ValkeyInfo};
+use crate::{Fact, RawDefinition, Tags, TaskDefinition, Timestamp, ValkeyInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -44,6 +44,11 @@ pub struct Observed {
     /// ACTIVE revisions of our family with our tags, newest first, looked for only when the running one is not what
     /// the document means. At most ten; a hundred if the document asks for its deletion.
     pub family: Fact<Vec<ObservedDefinition>>,
+    /// The revision that the running one was laid over, as its tag says; looked for only where somebody else maintains the
+    /// definition.
+    pub base: Fact<ObservedDefinition>,
+    /// What Application Auto Scaling has for the service; looked for only where somebody else makes the service.
+    pub scaling: Fact<ScalingTarget>,
     /// Tasks of the service: running, starting and stopping, and the stopped ones that ECS still remembers. If the
     /// document asks for its deletion, those of our family as well, whoever started them.
     pub tasks: Fact<Vec<Task>>,
@@ -218,6 +223,17 @@ pub struct ObservedDefinition {
     pub tags: Tags,
     /// In our form, or none where it holds something that valkeep never renders (a second container, ...).
     pub definition: Option<TaskDefinition>,
+    /// Whole, where somebody else maintains it.
+    pub raw: Option<Box<RawDefinition>>,
+}
+
+/// What Application Auto Scaling may set a service's desired count to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScalingTarget {
+    /// `MinCapacity`
+    pub min: u32,
+    /// `MaxCapacity`
+    pub max: u32,
 }
 
 /// The ECS service.
@@ -239,6 +255,8 @@ pub struct Service {
     pub tags: Tags,
     /// What it was configured with.
     pub settings: ServiceSettings,
+    /// How it is scheduled and deployed.
+    pub kind: ServiceKind,
     /// Deployments, PRIMARY first.
     pub deployments: Vec<Deployment>,
     /// Newest first, at most ten.
@@ -278,6 +296,27 @@ pub struct ServiceSettings {
     pub enable_execute_command: bool,
     /// Cloud Map service ARN.
     pub registry_arn: Option<String>,
+}
+
+/// How a service is scheduled and deployed, as ECS spells it; what is left out is what ECS takes for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceKind {
+    /// `REPLICA` or `DAEMON`.
+    pub scheduling: String,
+    /// `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
+    pub controller: String,
+    /// `ROLLING`, `BLUE_GREEN`, `LINEAR` or `CANARY`.
+    pub strategy: String,
+}
+
+impl Default for ServiceKind {
+    fn default() -> Self {
+        Self {
+            scheduling: "REPLICA".to_owned(),
+            controller: "ECS".to_owned(),
+            strategy: "ROLLING".to_owned(),
+        }
+    }
 }
 
 /// A deployment of the service.
@@ -385,6 +424,8 @@ impl Observed {
             cluster: Fact::not_looked("ecs:DescribeServices"),
             running_definition: Fact::not_looked("ecs:DescribeTaskDefinition"),
             family: Fact::not_looked("ecs:ListTaskDefinitions"),
+            base: Fact::not_looked("ecs:DescribeTaskDefinition"),
+            scaling: Fact::not_looked("application-autoscaling:DescribeScalableTargets"),
             tasks: Fact::not_looked("ecs:ListTasks"),
             valkey: Fact::not_looked("valkey:INFO"),
         }

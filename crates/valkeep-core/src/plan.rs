@@ -111,6 +111,30 @@ pub enum HoldReason {
     Hibernated,
     /// A rule or setting of somebody else was found and left.
     Foreign,
+    /// An adopted service runs one task on every container instance, or in another way than `REPLICA`.
+    UnsupportedScheduling,
+    /// An adopted service is deployed by another controller than ECS's own.
+    UnsupportedController,
+    /// An adopted service is deployed by another strategy than `ROLLING`: two copies would run at once.
+    UnsupportedStrategy,
+    /// An adopted definition has another network mode than `awsvpc`.
+    UnsupportedNetworkMode,
+    /// An adopted service is meant to run more than one task.
+    MoreThanOneTask,
+    /// An adopted service is scaled by Application Auto Scaling.
+    Autoscaled,
+    /// Which container of an adopted definition runs Valkey cannot be told.
+    AmbiguousContainer,
+    /// How an adopted definition starts its server is not understood.
+    CommandNotUnderstood,
+    /// An adopted definition has another task role than the document names.
+    OtherRole,
+    /// An adopted service lies in other subnets or security groups than the document names.
+    OtherNetwork,
+    /// The cache of an adopted service was never persisted and would be lost once.
+    FirstTransition,
+    /// ECS would drop a setting of the base definition that valkeep carries on.
+    SettingsWouldBeLost,
     /// Two documents have one name or one target.
     Conflict,
     /// The document is not valid.

@@ -3,7 +3,7 @@
 use crate::desired::{PerformanceMode, Throughput};
 use crate::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId, SubnetId, VpcId};
 use crate::observed::{AccessPoint, FileSystem, LifeCycle, LogGroup, MountTarget, Service, ServiceSettings};
-use crate::{Resource, Tags, TaskDefinition, Timestamp};
+use crate::{RawDefinition, Resource, Tags, TaskDefinition, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -108,6 +108,13 @@ pub enum Step {
         definition: Box<TaskDefinition>,
         tags: Tags,
     },
+    /// `RegisterTaskDefinition` of a definition that somebody else maintains, with persistence laid over it or taken off.
+    /// `from` is the revision that it was made of.
+    RegisterRevision {
+        from: String,
+        definition: Box<RawDefinition>,
+        tags: Tags,
+    },
     /// `CreateService` at desired count 0, with [`crate::identity::TAG_STARTING`] among the tags.
     CreateService {
         cluster: String,
@@ -136,7 +143,8 @@ pub enum Step {
     /// `UpdateService` desired count 0 to 1, then [`crate::identity::TAG_STARTING`] goes. Acting looks once more, right
     /// before, that no task of the service is left that has not stopped.
     StartService { cluster: String, name: String, arn: String },
-    /// `UpdateService` with a desired count only: back to one task where somebody has scaled a one-writer service.
+    /// `UpdateService` with a desired count only: back to one task where somebody has scaled a one-writer service, or to 0
+    /// where a server without the lock is replaced.
     SetDesired {
         cluster: String,
         name: String,
@@ -239,7 +247,7 @@ impl Step {
             Step::PutRolePolicy { .. } => "iam:PutRolePolicy",
             Step::CreateLogGroup { .. } => "logs:CreateLogGroup",
             Step::PutRetention { .. } => "logs:PutRetentionPolicy",
-            Step::RegisterTaskDefinition { .. } => "ecs:RegisterTaskDefinition",
+            Step::RegisterTaskDefinition { .. } | Step::RegisterRevision { .. } => "ecs:RegisterTaskDefinition",
             Step::CreateService { .. } => "ecs:CreateService",
             Step::UpdateService { .. }
             | Step::StartService { .. }
@@ -282,7 +290,9 @@ impl Step {
             Step::CreateAccessPoint { .. } | Step::DeleteAccessPoint { .. } => Resource::AccessPoint,
             Step::PutRolePolicy { .. } | Step::DeleteRolePolicy { .. } => Resource::RolePolicy,
             Step::CreateLogGroup { .. } | Step::PutRetention { .. } => Resource::LogGroup,
-            Step::RegisterTaskDefinition { .. } | Step::DeregisterTaskDefinition { .. } => Resource::TaskDefinition,
+            Step::RegisterTaskDefinition { .. }
+            | Step::RegisterRevision { .. }
+            | Step::DeregisterTaskDefinition { .. } => Resource::TaskDefinition,
             Step::CreateService { .. }
             | Step::UpdateService { .. }
             | Step::StartService { .. }

@@ -3,12 +3,14 @@
 //! A document that came from `read` has forms that fit; one made otherwise is refused here with findings without position.
 
 use crate::types::{
-    Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, LOAD_STALE_DUMP, LaunchType, Network, PerformanceMode,
-    Persistence, Preset, SaveRule, Snapshots, StaleDump, ThroughputMode, TransitionToIa,
+    Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, FirstTransition, LOAD_STALE_DUMP, LaunchType, Network,
+    PerformanceMode, Persistence, Preset, SaveRule, Service, Snapshots, Spec, StaleDump, ThroughputMode,
+    TransitionToIa,
 };
 use crate::{Finding, Findings};
 use valkeep_core::desired::{
-    AccessPointSpec, Deletion, FileSystemSpec, LogGroupSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
+    AccessPointSpec, Adopted, Created, Deletion, FileSystemSpec, LogGroupSpec, Origin, ServerSpec, ServiceSpec,
+    TaskRoleSpec, TaskSpec, Throughput,
 };
 use valkeep_core::ids::{IdError, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::valkey::SavePoints;
@@ -64,7 +66,6 @@ impl Document {
             service: spec.service.name.clone(),
             installation: scope.installation.clone(),
         };
-        let create = &spec.service.create;
         Ok(Desired {
             document: metadata.name.clone(),
             generation,
@@ -84,20 +85,12 @@ impl Document {
                 name: spec.task_role.name.clone(),
                 root_access: spec.task_role.root_access,
             },
-            log_group: LogGroupSpec {
-                name: create
-                    .log_group
-                    .name
-                    .clone()
-                    .unwrap_or_else(|| default_log_group(&spec.service.name)),
-                retention_days: create.log_group.retention_days,
+            server: ServerSpec {
+                container: spec.service.container.clone(),
+                port: spec.service.port,
+                stop_timeout_s: spec.rollout.stop_timeout_seconds,
             },
-            task: task(self, create),
-            service: ServiceSpec {
-                assign_public_ip: create.assign_public_ip,
-                enable_execute_command: create.enable_execute_command,
-                registry_arn: create.service_registry_arn.clone(),
-            },
+            origin: origin(spec),
             persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save),
             dns_grace_s: scope.dns_grace_s,
             load_stale_dump: self.permits(LOAD_STALE_DUMP),
@@ -121,7 +114,9 @@ impl Document {
     #[must_use]
     pub fn filled(mut self) -> Self {
         let name = default_log_group(&self.spec.service.name);
-        self.spec.service.create.log_group.name.get_or_insert(name);
+        if let Some(create) = &mut self.spec.service.create {
+            create.log_group.name.get_or_insert(name);
+        }
         self
     }
 }
@@ -250,21 +245,44 @@ fn file_system(spec: &FileSystem, throughput: Throughput) -> FileSystemSpec {
     }
 }
 
-fn task(document: &Document, create: &Create) -> TaskSpec {
-    let service = &document.spec.service;
-    TaskSpec {
-        container: service.container.clone(),
-        image: create.image.clone(),
-        port: service.port,
-        cpu: create.cpu,
-        memory_mib: create.memory_mib,
-        launch_type: match create.launch_type {
-            LaunchType::Fargate => task_definition::LaunchType::Fargate,
-            LaunchType::Ec2 => task_definition::LaunchType::Ec2,
+fn origin(spec: &Spec) -> Origin {
+    match &spec.service.create {
+        Some(create) => Origin::Created(Box::new(created(&spec.service, create))),
+        None => Origin::Adopted(Adopted {
+            first_transition: match spec.rollout.first_transition {
+                FirstTransition::Wait => desired::FirstTransition::Wait,
+                FirstTransition::AcceptLoss => desired::FirstTransition::AcceptLoss,
+            },
+        }),
+    }
+}
+
+fn created(service: &Service, create: &Create) -> Created {
+    Created {
+        log_group: LogGroupSpec {
+            name: create
+                .log_group
+                .name
+                .clone()
+                .unwrap_or_else(|| default_log_group(&service.name)),
+            retention_days: create.log_group.retention_days,
         },
-        execution_role_arn: create.execution_role_arn.clone(),
-        extra_flags: create.extra_flags.clone(),
-        stop_timeout_s: document.spec.rollout.stop_timeout_seconds,
+        task: TaskSpec {
+            image: create.image.clone(),
+            cpu: create.cpu,
+            memory_mib: create.memory_mib,
+            launch_type: match create.launch_type {
+                LaunchType::Fargate => task_definition::LaunchType::Fargate,
+                LaunchType::Ec2 => task_definition::LaunchType::Ec2,
+            },
+            execution_role_arn: create.execution_role_arn.clone(),
+            extra_flags: create.extra_flags.clone(),
+        },
+        service: ServiceSpec {
+            assign_public_ip: create.assign_public_ip,
+            enable_execute_command: create.enable_execute_command,
+            registry_arn: create.service_registry_arn.clone(),
+        },
     }
 }
 

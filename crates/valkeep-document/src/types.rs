@@ -162,8 +162,10 @@ pub struct Service {
     #[serde(default = "Service::default_port")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// What the service is made of. valkeep makes the service and keeps it so.
-    pub create: Create,
+    /// What the service is made of: valkeep makes the service and keeps it so. Left out, the service is somebody else's, like
+    /// Terraform's or a pipeline's, and valkeep keeps only its persistence true, on top of whatever definition it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<Create>,
 }
 
 impl Service {
@@ -560,14 +562,28 @@ pub struct Rollout {
     /// Seconds from SIGTERM to SIGKILL, in which Valkey writes its last snapshot. At most 120 on Fargate.
     #[schemars(range(min = 1, max = 86400))]
     pub stop_timeout_seconds: u32,
+    /// What may happen to a cache that was never persisted, when an adopted service is replaced for the first time, or after
+    /// somebody deployed it without persistence.
+    pub first_transition: FirstTransition,
 }
 
 impl Default for Rollout {
     fn default() -> Self {
         Self {
             stop_timeout_seconds: 120,
+            first_transition: FirstTransition::default(),
         }
     }
+}
+
+/// What may happen to a cache that was never persisted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum FirstTransition {
+    /// Nothing: the replacement waits, and the status says so.
+    #[default]
+    Wait,
+    /// It is lost once.
+    AcceptLoss,
 }
 
 fn yes() -> bool {

@@ -185,7 +185,7 @@ pub(crate) async fn ask<P: Probe>(probe: &P, desired: &Desired, observed: &Obser
 /// Where the one task that serves can be reached.
 pub(crate) fn address(desired: &Desired, observed: &Observed) -> Option<SocketAddr> {
     let ip = observed.serving_task()?.ip?;
-    Some(SocketAddr::new(ip, desired.task.port))
+    Some(SocketAddr::new(ip, desired.server.port))
 }
 
 /// What makes a step the same attempt as another one of this pass. Times and the `from` side may differ between two

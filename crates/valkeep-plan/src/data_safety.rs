@@ -3,59 +3,88 @@
 
 use crate::deletion::remembered_marks;
 use crate::draft::{Input, hold};
+use crate::overlay;
 use crate::render::ENV_SAVES;
 use crate::versions::Product;
 use valkeep_core::desired::{Snapshots, StaleDump};
 use valkeep_core::identity::{TAG_DATA_FILE, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::{AccessPoint, Rollout};
-use valkeep_core::{Fact, Hold, HoldKind, HoldReason, Resource, Tags, TaskDefinition, Timestamp};
+use valkeep_core::{Fact, Hold, HoldKind, HoldReason, RawDefinition, Resource, Tags, TaskDefinition, Timestamp};
 
 /// What the running definition does with data.
-#[derive(Clone, Copy)]
-pub(crate) struct Running<'a> {
-    definition: &'a TaskDefinition,
+pub(crate) struct Running {
+    /// Every word of the server's command line.
+    words: Vec<String>,
+    mounts: bool,
+    marks_by_itself: bool,
 }
 
-impl<'a> Running<'a> {
-    /// The running definition, where there is one of valkeep's form.
-    pub(crate) fn of(input: Input<'a>) -> Option<Self> {
-        let definition = input.observed.running_definition.present()?.definition.as_ref()?;
-        Some(Self::by(definition))
+impl Running {
+    /// The running definition, where its words can be read: one of valkeep's form, or one that somebody else maintains.
+    pub(crate) fn of(input: Input) -> Option<Self> {
+        let running = input.observed.running_definition.present()?;
+        if let Some(raw) = &running.raw {
+            return Self::maintained_elsewhere(input, raw);
+        }
+        running.definition.as_ref().map(Self::by)
     }
 
-    /// By its words.
-    pub(crate) fn by(definition: &'a TaskDefinition) -> Self {
-        Self { definition }
+    /// By the words of our own form.
+    fn by(definition: &TaskDefinition) -> Self {
+        let container = &definition.container;
+        Self {
+            words: container.command.clone(),
+            mounts: definition.volume.is_some(),
+            marks_by_itself: container.environment.get(ENV_SAVES).map(String::as_str) == Some("no"),
+        }
     }
 
-    fn word_after(self, flag: &str) -> Option<&'a str> {
-        let mut words = self.definition.container.command.iter();
-        words.find(|word| *word == flag)?;
-        words.next().map(String::as_str)
+    fn maintained_elsewhere(input: Input, raw: &RawDefinition) -> Option<Self> {
+        let container = raw.container(&input.desired.server.container)?;
+        let marks_by_itself = container["environment"].as_array().is_some_and(|pairs| {
+            pairs
+                .iter()
+                .any(|pair| pair["name"] == ENV_SAVES && pair["value"] == "no")
+        });
+        let mounts = input.observed.access_point.present().is_some_and(|access_point| {
+            overlay::mounts(
+                raw,
+                container,
+                &access_point.file_system,
+                &access_point.id,
+                &access_point.path,
+            )
+        });
+        Some(Self {
+            words: overlay::words(container),
+            mounts,
+            marks_by_itself,
+        })
+    }
+
+    /// Of a flag that is given twice the server takes the last.
+    fn word_after(&self, flag: &str) -> Option<&str> {
+        let at = self.words.iter().rposition(|word| word == flag)?;
+        self.words.get(at + 1).map(String::as_str)
     }
 
     /// Whether it has a directory that outlives it.
-    pub(crate) fn mounts(self) -> bool {
-        self.definition.volume.is_some()
+    pub(crate) fn mounts(&self) -> bool {
+        self.mounts
     }
 
     /// Whether snapshots reach that directory. Without the flag Valkey has save points of its own.
-    pub(crate) fn snapshots(self) -> bool {
+    pub(crate) fn snapshots(&self) -> bool {
         self.mounts() && self.word_after("--save") != Some("")
     }
 
-    fn file_name(self) -> Option<&'a str> {
+    fn file_name(&self) -> Option<&str> {
         self.mounts()
             .then(|| self.word_after("--dbfilename").unwrap_or("dump.rdb"))
     }
 
-    fn append_only(self) -> bool {
+    fn append_only(&self) -> bool {
         self.mounts() && self.word_after("--appendonly") == Some("yes")
-    }
-
-    /// Whether each of its starts marks what lies in the directory as old by itself.
-    fn marks_by_itself(self) -> bool {
-        self.definition.container.environment.get(ENV_SAVES).map(String::as_str) == Some("no")
     }
 }
 
@@ -100,10 +129,10 @@ pub(crate) fn blocks(input: Input, access_point: &AccessPoint) -> Vec<Hold> {
     };
     let running = Running::of(input);
     [
-        other_file(input, snapshots, access_point, running),
+        other_file(input, snapshots, access_point, running.as_ref()),
         older_image(input, access_point),
-        append_only(running),
-        stale_dump(input, access_point, running),
+        append_only(running.as_ref()),
+        stale_dump(input, access_point, running.as_ref()),
     ]
     .into_iter()
     .flatten()
@@ -116,7 +145,7 @@ pub(crate) fn lacks_end_mark(input: Input) -> bool {
         return false;
     }
     // A definition that is not of our form may well save.
-    if !Running::of(input).is_none_or(Running::snapshots) {
+    if !Running::of(input).is_none_or(|running| running.snapshots()) {
         return false;
     }
     match &input.observed.access_point {
@@ -162,9 +191,10 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
         return None;
     }
     // Without the mark the running definition knows best.
+    let running = Running::of(input);
     match (
         &input.observed.running_definition,
-        Running::of(input).and_then(Running::file_name),
+        running.as_ref().and_then(Running::file_name),
     ) {
         (Fact::Present(_), Some(name)) => Some(name.to_owned()),
         (Fact::Present(_) | Fact::Absent, None) => Some(snapshots.filename.clone()),
@@ -174,7 +204,7 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
 
 fn written_by_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
     let info = input.observed.valkey.present()?;
-    let writes = Running::of(input).is_some_and(Running::mounts) && !info.loading;
+    let writes = Running::of(input).is_some_and(|running| running.mounts()) && !info.loading;
     let product = info.product();
     (writes && access_point.tags.get(TAG_WRITTEN_BY) != Some(&product)).then_some(product)
 }
@@ -208,7 +238,7 @@ fn ended_mark(input: Input, access_point: &AccessPoint) -> Option<EndedMark> {
     let newer = if running.mounts() {
         let info = input.observed.valkey.present()?;
         // Before its first save a server gives its start as the time of the last one.
-        (info.saves_started == 0 && !running.marks_by_itself()).then_some(info.last_save)?
+        (info.saves_started == 0 && !running.marks_by_itself).then_some(info.last_save)?
     } else {
         let started = input.observed.serving_task()?.started_at?;
         (started > ended).then_some(whole_seconds(input.now))?
@@ -257,7 +287,7 @@ fn other_file(
     input: Input,
     snapshots: &Snapshots,
     access_point: &AccessPoint,
-    running: Option<Running>,
+    running: Option<&Running>,
 ) -> Option<Hold> {
     let used = access_point
         .tags
@@ -280,10 +310,10 @@ fn other_file(
 
 fn older_image(input: Input, access_point: &AccessPoint) -> Option<Hold> {
     let written_by = access_point.tags.get(TAG_WRITTEN_BY)?;
-    let image = &input.desired.task.image;
+    let image = image(input)?;
     // What tells no version (a digest, `unstable`) is let through: a server that cannot read a dump exits at start
     // and never changes the file.
-    let (writer, reader) = (Product::parse(written_by)?, Product::of_image(image)?);
+    let (writer, reader) = (Product::parse(written_by)?, Product::of_image(&image)?);
     (!reader.reads(writer)).then(|| {
         blocked(
             HoldReason::ImageTooOld,
@@ -293,7 +323,17 @@ fn older_image(input: Input, access_point: &AccessPoint) -> Option<Hold> {
     })
 }
 
-fn append_only(running: Option<Running>) -> Option<Hold> {
+/// The image that would run: the document's, or that of the definition that somebody else maintains.
+fn image(input: Input) -> Option<String> {
+    if let Some(created) = input.desired.created() {
+        return Some(created.task.image.clone());
+    }
+    let raw = input.observed.running_definition.present()?.raw.as_ref()?;
+    let image = raw.container(&input.desired.server.container)?["image"].as_str()?;
+    Some(image.to_owned())
+}
+
+fn append_only(running: Option<&Running>) -> Option<Hold> {
     running?.append_only().then(|| {
         blocked(
             HoldReason::AppendOnlyByRestart,
@@ -304,7 +344,7 @@ fn append_only(running: Option<Running>) -> Option<Hold> {
     })
 }
 
-fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<Running>) -> Option<Hold> {
+fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<&Running>) -> Option<Hold> {
     let snapshots = input.desired.snapshots()?;
     let ended = Ended::of(access_point);
     if let (Ended::Unreadable(text), StaleDump::SetAside) = (ended, snapshots.stale_dump) {
@@ -320,6 +360,9 @@ fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<Running>
     let running = running?;
     if running.snapshots() || !input.desired.saves() || !live_data(input) {
         return None;
+    }
+    if input.desired.adopted().is_some() && ended == Ended::Not {
+        return None; // Somebody deployed it without persistence: what may happen then, `firstTransition` says.
     }
     let saved = ended.time().unwrap_or(Timestamp::MIN);
     let self_saved = running.mounts()
@@ -356,7 +399,7 @@ fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<Running>
 }
 
 /// Whether a server may hold data that is nowhere else. Not knowing counts as yes.
-fn live_data(input: Input) -> bool {
+pub(crate) fn live_data(input: Input) -> bool {
     let runs = match (&input.observed.service, &input.observed.tasks) {
         (Fact::Absent, _) => false,
         (_, Fact::Present(tasks)) => tasks.iter().any(|task| !task.is_stopped()),

@@ -4,7 +4,7 @@
 use crate::file_system::throughput_text;
 use serde_json::Value;
 use valkeep_core::observed::ServiceSettings;
-use valkeep_core::{Resource, Step, Tags, TaskDefinition};
+use valkeep_core::{RawDefinition, Resource, Step, Tags, TaskDefinition};
 
 /// A step in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +153,11 @@ pub fn describe_step(step: &Step) -> StepText {
         Step::RegisterTaskDefinition { definition, .. } => {
             ("register", definition.family.clone(), definition_fields(definition))
         }
+        Step::RegisterRevision { from, definition, .. } => (
+            "register",
+            definition.text("family").unwrap_or_default().to_owned(),
+            revision_fields(from, definition),
+        ),
         Step::CreateService {
             name,
             task_definition,
@@ -355,6 +360,30 @@ fn definition_fields(definition: &TaskDefinition) -> Changes {
         .into_iter()
         .map(|(field, value)| (field.to_owned(), None, Some(value)))
         .collect()
+}
+
+/// What differs from the definition that it was made of is the CLI's to show, which has both; here is what starts.
+fn revision_fields(from: &str, definition: &RawDefinition) -> Changes {
+    let mut fields = vec![("made of".to_owned(), None, Some(from.to_owned()))];
+    for container in definition.containers() {
+        let name = container["name"].as_str().unwrap_or_default();
+        let words: Vec<String> = container["command"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(quoted)
+            .collect();
+        fields.push((
+            format!("{name}: image"),
+            None,
+            container["image"].as_str().map(ToOwned::to_owned),
+        ));
+        if !words.is_empty() {
+            fields.push((format!("{name}: command"), None, Some(words.join(" "))));
+        }
+    }
+    fields
 }
 
 fn quoted(word: &str) -> String {

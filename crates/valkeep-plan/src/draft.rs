@@ -110,6 +110,18 @@ impl Draft {
         }
     }
 
+    /// Whether anything held so far needs a person.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.holds.iter().any(|hold| hold.kind == HoldKind::Stalled)
+    }
+
+    /// Whether a resource is held until a person acts.
+    pub(crate) fn is_stalled_on(&self, resource: Resource) -> bool {
+        self.holds
+            .iter()
+            .any(|hold| hold.kind == HoldKind::Stalled && hold.resource == resource)
+    }
+
     /// The finished plan.
     pub(crate) fn finish(self, now: Timestamp) -> Plan {
         let Self { steps, holds, since } = self;

@@ -5,9 +5,9 @@ use valkeep_core::identity::{TAG_POLICY, TAG_STARTING, TAG_THROUGHPUT_CHANGED};
 use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, NetworkInterfaceId, SecurityGroupId};
 use valkeep_core::observed::{
     AccessPoint, Deployment, FileSystem, IngressRule, LifeCycle, LogGroup, MountTarget, ObservedDefinition, Rollout,
-    SecurityGroup, Service, ServiceSettings, ServiceStatus,
+    SecurityGroup, Service, ServiceKind, ServiceSettings, ServiceStatus,
 };
-use valkeep_core::{Done, Fact, Observed, Resource, Step, Tags, Timestamp};
+use valkeep_core::{Done, Fact, Observed, RawDefinition, Resource, Step, Tags, TaskDefinition, Timestamp};
 
 /// Folds AWS's answer to a step into what was observed.
 pub fn fold(observed: &mut Observed, step: &Step, done: &Done) {
@@ -72,16 +72,11 @@ pub fn fold(observed: &mut Observed, step: &Step, done: &Done) {
         }
         Step::RegisterTaskDefinition { definition, tags } => {
             let Done::TaskDefinition(arn) = done else { return };
-            let made = ObservedDefinition {
-                arn: arn.clone(),
-                active: true,
-                tags: tags.clone(),
-                definition: Some((**definition).clone()),
-            };
-            match observed.family.present_mut() {
-                Some(family) => family.insert(0, made),
-                None => observed.family = Fact::Present(vec![made]),
-            }
+            registered(observed, arn, tags, Some(TaskDefinition::clone(definition)), None);
+        }
+        Step::RegisterRevision { definition, tags, .. } => {
+            let Done::TaskDefinition(arn) = done else { return };
+            registered(observed, arn, tags, None, Some(definition.clone()));
         }
         Step::CreateService { .. }
         | Step::UpdateService { .. }
@@ -205,7 +200,9 @@ pub fn imagine(step: &Step) -> Done {
             owner_gid: Some(*gid),
             tags: tags.clone(),
         })),
-        Step::RegisterTaskDefinition { .. } => Done::TaskDefinition("(known after RegisterTaskDefinition)".to_owned()),
+        Step::RegisterTaskDefinition { .. } | Step::RegisterRevision { .. } => {
+            Done::TaskDefinition("(known after RegisterTaskDefinition)".to_owned())
+        }
         Step::CreateService {
             task_definition,
             settings,
@@ -220,6 +217,7 @@ pub fn imagine(step: &Step) -> Done {
             pending: 0,
             tags: tags.clone(),
             settings: settings.clone(),
+            kind: ServiceKind::default(),
             deployments: vec![deployment(task_definition, Rollout::Completed)],
             events: Vec::new(),
         })),
@@ -414,11 +412,35 @@ fn starts_a_deployment(from: &ServiceSettings, to: &ServiceSettings) -> bool {
         != (&to.subnets, &to.groups, to.assign_public_ip, &to.registry_arn)
 }
 
+fn registered(
+    observed: &mut Observed,
+    arn: &str,
+    tags: &Tags,
+    definition: Option<TaskDefinition>,
+    raw: Option<Box<RawDefinition>>,
+) {
+    let made = ObservedDefinition {
+        arn: arn.to_owned(),
+        active: true,
+        tags: tags.clone(),
+        definition,
+        raw,
+    };
+    match observed.family.present_mut() {
+        Some(family) => family.insert(0, made),
+        None => observed.family = Fact::Present(vec![made]),
+    }
+}
+
+/// The content behind an ARN: a revision of the family, or the base that an overlay goes back to.
 fn definition(observed: &Observed, arn: &str) -> Fact<ObservedDefinition> {
     observed
         .family
         .present()
-        .and_then(|family| family.iter().find(|found| found.arn == arn))
+        .into_iter()
+        .flatten()
+        .chain(observed.base.present())
+        .find(|found| found.arn == arn)
         .map_or_else(
             || Fact::not_looked("ecs:DescribeTaskDefinition"),
             |found| Fact::Present(found.clone()),

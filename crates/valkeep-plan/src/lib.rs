@@ -5,6 +5,7 @@
 //! SDK, no clock and no randomness: none of them stands in this crate's manifest.
 
 mod access_point;
+mod adoption;
 pub mod assess;
 mod critic;
 mod data_safety;
@@ -17,6 +18,7 @@ mod forecast;
 mod log_group;
 mod mount_targets;
 mod network;
+pub mod overlay;
 mod plan;
 pub mod policy;
 mod render;

@@ -5,7 +5,10 @@ use valkeep_core::{Fact, Resource, Step};
 
 /// Plans the log group.
 pub(crate) fn log_group(input: Input, draft: &mut Draft) {
-    let spec = &input.desired.log_group;
+    let Some(created) = input.desired.created() else {
+        return; // The definition's maintainer looks after its logs.
+    };
+    let spec = &created.log_group;
     match &input.observed.log_group {
         Fact::Unknown(doubt) => draft.doubt(Resource::LogGroup, &format!("the log group {}", spec.name), doubt),
         Fact::Absent => draft.step(Step::CreateLogGroup {

@@ -35,9 +35,9 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     log_group::log_group(input, &mut draft);
     let definition = task_definition::task_definition(input, &mut draft);
     service::service(input, &definition, &mut draft);
-    if service::is_somebody_elses(input) {
+    if let Some(until) = service::useless(input, &draft) {
         // Nothing that is made for it would ever be used.
-        draft.hold_every_step("until the service is valkeep's");
+        draft.hold_every_step(until);
     }
     draft.finish(now)
 }

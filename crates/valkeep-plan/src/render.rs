@@ -2,7 +2,7 @@
 //! observation.
 
 use std::collections::BTreeMap;
-use valkeep_core::desired::{Persistence, Snapshots, StaleDump};
+use valkeep_core::desired::{Created, Persistence, Snapshots, StaleDump};
 use valkeep_core::ids::{AccessPointId, FileSystemId};
 use valkeep_core::observed::ServiceSettings;
 use valkeep_core::task_definition::{Container, EfsVolume, HealthCheck, TaskDefinition};
@@ -81,11 +81,12 @@ pub(crate) const ENV_BEFORE: &str = "VALKEEP_SET_ASIDE_BEFORE";
 /// `volume` must be given when persistence is mounted. `stale_before` sets older dumps aside before the server starts.
 pub fn render(
     desired: &Desired,
+    created: &Created,
     role_arn: &str,
     volume: Option<(FileSystemId, AccessPointId)>,
     stale_before: Option<Timestamp>,
 ) -> TaskDefinition {
-    let task = &desired.task;
+    let task = &created.task;
     let mount = match (&desired.persistence, volume) {
         (Persistence::Mounted(snapshots), Some(volume)) => Some((snapshots, volume)),
         (Persistence::Mounted(_) | Persistence::Disabled, _) => None,
@@ -96,7 +97,7 @@ pub fn render(
             [snapshots.mount_path.clone(), "valkey-server".to_owned()]
                 .into_iter()
                 .chain(mounted_flags(snapshots))
-                .chain(common_flags(desired))
+                .chain(common_flags(desired, created))
                 .collect(),
         ),
         // Not through the image's own entry point: that one appends VALKEY_EXTRA_FLAGS behind ours.
@@ -104,7 +105,7 @@ pub fn render(
             vec!["valkey-server".to_owned()],
             ["--save".to_owned(), String::new()]
                 .into_iter()
-                .chain(common_flags(desired))
+                .chain(common_flags(desired, created))
                 .collect(),
         ),
     };
@@ -116,22 +117,22 @@ pub fn render(
         memory_mib: task.memory_mib,
         launch_type: task.launch_type,
         container: Container {
-            name: task.container.clone(),
+            name: desired.server.container.clone(),
             image: task.image.clone(),
             entry_point,
             command,
             // The image's entry point would start as root and chown the directory, which an access point refuses.
             user: Some(format!("{}:{}", desired.access_point.uid, desired.access_point.gid)),
-            port: task.port,
+            port: desired.server.port,
             environment: mount
                 .as_ref()
                 .map(|(snapshots, _)| stale_environment(snapshots, stale_before))
                 .unwrap_or_default(),
             mount_path: mount.as_ref().map(|(snapshots, _)| snapshots.mount_path.clone()),
-            log_group: desired.log_group.name.clone(),
+            log_group: created.log_group.name.clone(),
             log_region: desired.identity.region.clone(),
-            stop_timeout_s: task.stop_timeout_s,
-            health_check: health_check(task.port),
+            stop_timeout_s: desired.server.stop_timeout_s,
+            health_check: health_check(desired.server.port),
         },
         volume: mount.map(|(_, (file_system, access_point))| EfsVolume {
             name: desired.names.volume.clone(),
@@ -142,7 +143,7 @@ pub fn render(
 }
 
 /// The service settings that a document means: one task, stopped before the next starts.
-pub fn service_settings(desired: &Desired) -> ServiceSettings {
+pub fn service_settings(desired: &Desired, created: &Created) -> ServiceSettings {
     let mut subnets = desired.network.subnets.clone();
     subnets.sort();
     let mut groups = desired.network.task_groups.clone();
@@ -150,14 +151,14 @@ pub fn service_settings(desired: &Desired) -> ServiceSettings {
     ServiceSettings {
         subnets,
         groups,
-        assign_public_ip: desired.service.assign_public_ip,
+        assign_public_ip: created.service.assign_public_ip,
         minimum_healthy_percent: Some(0),
         maximum_percent: Some(100),
         circuit_breaker: true,
         rollback: false,
         zone_rebalancing: Some(false),
-        enable_execute_command: desired.service.enable_execute_command,
-        registry_arn: desired.service.registry_arn.clone(),
+        enable_execute_command: created.service.enable_execute_command,
+        registry_arn: created.service.registry_arn.clone(),
     }
 }
 
@@ -174,19 +175,19 @@ fn mounted_flags(snapshots: &Snapshots) -> Vec<String> {
     .collect()
 }
 
-fn common_flags(desired: &Desired) -> Vec<String> {
-    ["--port", &desired.task.port.to_string(), "--appendonly", "no"]
+fn common_flags(desired: &Desired, created: &Created) -> Vec<String> {
+    ["--port", &desired.server.port.to_string(), "--appendonly", "no"]
         .into_iter()
         .map(str::to_owned)
-        .chain(desired.task.extra_flags.iter().cloned())
+        .chain(created.task.extra_flags.iter().cloned())
         .collect()
 }
 
-fn yes_no(value: bool) -> String {
+pub(crate) fn yes_no(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
 }
 
-fn stale_environment(snapshots: &Snapshots, stale_before: Option<Timestamp>) -> BTreeMap<String, String> {
+pub(crate) fn stale_environment(snapshots: &Snapshots, stale_before: Option<Timestamp>) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::new();
     if snapshots.stale_dump == StaleDump::SetAside || stale_before.is_some() {
         environment.insert(ENV_DUMP.to_owned(), snapshots.filename.clone());

@@ -1,14 +1,17 @@
 //! Plans the ECS service: made at 0, raised to 1 when everything it needs is there, changed in one call.
 
+use crate::adoption::{self, Next};
 use crate::assess::stopped_task;
 use crate::data_safety;
 use crate::draft::{Draft, Input, hold, later, list};
 use crate::mount_targets::{self, NotUsable};
+use crate::overlay;
 use crate::render::service_settings;
 use crate::task_definition::Target;
+use valkeep_core::desired::Created;
 use valkeep_core::identity::TAG_STARTING;
 use valkeep_core::observed::{Deployment, Rollout, Service, ServiceSettings, ServiceStatus, Task};
-use valkeep_core::{DoubtKind, Fact, HoldKind, HoldReason, Resource, Step, Timestamp};
+use valkeep_core::{DoubtKind, Fact, Hold, HoldKind, HoldReason, Resource, Step, Timestamp};
 
 /// The circuit breaker of a one-task service ends a deployment after three failed tasks.
 const FAILURES_A_DEPLOYMENT: usize = 3;
@@ -35,16 +38,16 @@ pub(crate) fn service(input: Input, target: &Target, draft: &mut Draft) {
     }
     let found = match &input.observed.service {
         Fact::Unknown(doubt) => return draft.doubt(Resource::Service, &format!("the service {name}"), doubt),
-        Fact::Absent => return create(input, target, draft),
+        Fact::Absent => {
+            return match input.desired.created() {
+                Some(created) => create(input, created, target, draft),
+                None => adoption::is_not_there(input, draft),
+            };
+        }
         Fact::Present(found) => found,
     };
-    if !input.owns(&found.tags) {
-        return draft.stalled(
-            Resource::Service,
-            HoldReason::NotOurs,
-            format!("the service {name} exists in {cluster} and does not carry valkeep's tag"),
-            "choose another spec.service.name, or correct spec.region; taking over existing services comes later",
-        );
+    if let Some(hold) = not_ours(input, found) {
+        return draft.hold(hold);
     }
     if found.status == ServiceStatus::Draining {
         return draft.waiting(
@@ -57,16 +60,40 @@ pub(crate) fn service(input: Input, target: &Target, draft: &mut Draft) {
     tasks(input, found, draft);
 }
 
-/// Whether a service of this name is there and another one's.
-pub(crate) fn is_somebody_elses(input: Input) -> bool {
-    input
-        .observed
-        .service
-        .present()
-        .is_some_and(|found| !input.owns(&found.tags))
+/// Why nothing should be made for the service: it is another one's, or cannot be taken over as it is.
+pub(crate) fn useless(input: Input, draft: &Draft) -> Option<&'static str> {
+    let Some(found) = input.observed.service.present() else {
+        let nothing = input.desired.adopted().is_some() && input.observed.service.is_absent();
+        return nothing.then_some("until there is a service to take over");
+    };
+    if not_ours(input, found).is_some() {
+        return Some("until the service is valkeep's");
+    }
+    let new = input.desired.adopted().is_some() && !adoption::is_taken_over(input, &found.tags);
+    let obstacle = !adoption::obstacles(input, found).is_empty() || draft.is_stalled_on(Resource::TaskDefinition);
+    (new && obstacle).then_some("until the service can be taken over")
 }
 
-fn create(input: Input, target: &Target, draft: &mut Draft) {
+fn not_ours(input: Input, found: &Service) -> Option<Hold> {
+    let (cluster, name) = (&input.desired.identity.cluster, &input.desired.identity.service);
+    let (message, hint) = match input.desired.created() {
+        Some(_) if !input.owns(&found.tags) => (
+            format!("the service {name} exists in {cluster} and does not carry valkeep's tag"),
+            "take spec.service.create out of the document to take the service over, choose another spec.service.name, or correct spec.region",
+        ),
+        None if adoption::is_anothers(input, &found.tags) => (
+            format!("another valkeep or another document looks after the service {name} in {cluster}"),
+            "keep one of the two; take the tag valkeep.dev/adopted-by off the service when the other is gone for good",
+        ),
+        _ => return None,
+    };
+    Some(Hold {
+        hint: Some(hint.to_owned()),
+        ..hold(Resource::Service, HoldKind::Stalled, HoldReason::NotOurs, message)
+    })
+}
+
+fn create(input: Input, created: &Created, target: &Target, draft: &mut Draft) {
     let desired = input.desired;
     let name = &desired.identity.service;
     let mut missing = Vec::new();
@@ -90,10 +117,10 @@ fn create(input: Input, target: &Target, draft: &mut Draft) {
         name: name.clone(),
         token: token(&desired.identity.owner(), arn),
         task_definition: arn.clone(),
-        launch_type: desired.task.launch_type,
-        container: desired.task.container.clone(),
-        port: desired.task.port,
-        settings: service_settings(desired),
+        launch_type: created.task.launch_type,
+        container: desired.server.container.clone(),
+        port: desired.server.port,
+        settings: service_settings(desired, created),
         tags,
     });
 }
@@ -125,7 +152,18 @@ fn waits_for(name: &str, missing: Vec<&'static str>, draft: &mut Draft) {
 fn existing(input: Input, found: &Service, target: &Target, draft: &mut Draft) {
     let desired = input.desired;
     let (cluster, name) = (&desired.identity.cluster, &desired.identity.service);
-    if found.desired > 1 {
+    if desired.adopted().is_some() {
+        let obstacles = adoption::obstacles(input, found);
+        if !obstacles.is_empty() {
+            for obstacle in obstacles {
+                draft.hold(obstacle);
+            }
+            return;
+        }
+        if let Some(step) = adoption::marks(input, found) {
+            return draft.step(step);
+        }
+    } else if found.desired > 1 {
         return draft.step(Step::SetDesired {
             cluster: cluster.clone(),
             name: name.clone(),
@@ -134,6 +172,20 @@ fn existing(input: Input, found: &Service, target: &Target, draft: &mut Draft) {
         });
     }
     let needs = needs(input);
+    if runs_without_lock(input, found, target) {
+        match adoption::replace_without_lock(input, found, target, needs.are_met(), draft) {
+            Next::Step(step) => return draft.step(step),
+            Next::Held => return needs.hold(&format!("the new definition of {name}"), draft),
+            Next::Back => {
+                return draft.step(Step::StartService {
+                    cluster: cluster.clone(),
+                    name: name.clone(),
+                    arn: found.arn.clone(),
+                });
+            }
+            Next::Change => {}
+        }
+    }
     if let Some(step) = change(input, found, target, &needs, draft) {
         return draft.step(step);
     }
@@ -156,7 +208,7 @@ fn existing(input: Input, found: &Service, target: &Target, draft: &mut Draft) {
         }
     }
     let set = input.missing_tags(&found.tags);
-    if !set.is_empty() {
+    if !set.is_empty() && desired.created().is_some() {
         draft.step(Step::Tag {
             resource: Resource::Service,
             id: found.arn.clone(),
@@ -164,6 +216,19 @@ fn existing(input: Input, found: &Service, target: &Target, draft: &mut Draft) {
             remove: Vec::new(),
         });
     }
+}
+
+/// Whether persistence is to come onto a service whose running definition does not hold the directory's lock.
+fn runs_without_lock(input: Input, found: &Service, target: &Target) -> bool {
+    let there = matches!(target, Target::Arn(arn) if *arn == found.task_definition);
+    let Some(running) = input.observed.running_definition.present() else {
+        return false;
+    };
+    let locked = running
+        .raw
+        .as_ref()
+        .is_some_and(|raw| overlay::is_locked(raw, &input.desired.server.container));
+    input.desired.adopted().is_some() && input.desired.snapshots().is_some() && !locked && !there
 }
 
 /// What a starting task needs and what is not there yet.
@@ -214,7 +279,7 @@ fn needs(input: Input) -> Needs {
     if input.observed.role.present().is_none() {
         missing.push("the task role".to_owned());
     }
-    if input.observed.log_group.present().is_none() {
+    if input.desired.created().is_some() && input.observed.log_group.present().is_none() {
         missing.push("the log group".to_owned());
     }
     Needs { missing, dns }
@@ -224,9 +289,11 @@ fn needs(input: Input) -> Needs {
 fn change(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &mut Draft) -> Option<Step> {
     let desired = input.desired;
     let name = &desired.identity.service;
-    let wanted = service_settings(desired);
     let is = normal(&found.settings);
-    let mut to = wanted.clone();
+    let mut to = match desired.created() {
+        Some(created) => service_settings(desired, created),
+        None => normal(&adoption::settings(input, found)),
+    };
     let mut definition = match target {
         Target::Arn(arn) => arn.clone(),
         // The new revision comes in the next round, and everything goes with it: two calls may be two deployments.
@@ -266,8 +333,8 @@ fn change(input: Input, found: &Service, target: &Target, needs: &Needs, draft: 
         from_definition: found.task_definition.clone(),
         to_definition: definition,
         force: false,
-        container: desired.task.container.clone(),
-        port: desired.task.port,
+        container: desired.server.container.clone(),
+        port: desired.server.port,
     })
 }
 
@@ -364,8 +431,8 @@ fn try_again(input: Input, found: &Service, needs: &Needs, draft: &mut Draft) ->
         from_definition: found.task_definition.clone(),
         to_definition: found.task_definition.clone(),
         force: true,
-        container: input.desired.task.container.clone(),
-        port: input.desired.task.port,
+        container: input.desired.server.container.clone(),
+        port: input.desired.server.port,
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::draft::Input;
 use crate::policy;
 use std::collections::BTreeSet;
+use valkeep_core::identity::OVERLAY_VOLUME;
 use valkeep_core::ids::{FileSystemId, SecurityGroupId};
 use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle, MountTarget, SecurityGroup, Subnet};
 
@@ -89,11 +90,18 @@ impl<'a> Input<'a> {
 /// Whether the service runs a definition that mounts this file system as valkeep does: with TLS, IAM and an access
 /// point. Unknown is no.
 pub(crate) fn mounts(input: Input, file_system: &FileSystemId) -> bool {
-    input
-        .observed
-        .running_definition
-        .present()
-        .and_then(|running| running.definition.as_ref())
-        .and_then(|definition| definition.volume.as_ref())
-        .is_some_and(|volume| volume.file_system == *file_system)
+    let Some(running) = input.observed.running_definition.present() else {
+        return false;
+    };
+    match (&running.raw, &running.definition) {
+        // Of a definition that somebody else maintains only our own volume is known to have all three.
+        (Some(raw), _) => raw.volumes().iter().any(|volume| {
+            volume["name"] == OVERLAY_VOLUME && volume["efsVolumeConfiguration"]["fileSystemId"] == file_system.as_str()
+        }),
+        (None, Some(definition)) => definition
+            .volume
+            .as_ref()
+            .is_some_and(|volume| volume.file_system == *file_system),
+        (None, None) => false,
+    }
 }

@@ -1,6 +1,7 @@
 //! Plans the task definition: finds the one that the document means, or registers it.
 
 use crate::access_point;
+use crate::adoption;
 use crate::data_safety;
 use crate::draft::{Draft, Input, hold, list};
 use crate::render::render;
@@ -32,6 +33,9 @@ pub fn wanted_definition(desired: &Desired, observed: &Observed) -> Option<TaskD
 
 /// Plans the task definition.
 pub(crate) fn task_definition(input: Input, draft: &mut Draft) -> Target {
+    if input.desired.adopted().is_some() {
+        return adoption::target(input, draft);
+    }
     let family = &input.desired.names.family;
     if let Some(service) = input.observed.service.present()
         && !input.owns(&service.tags)
@@ -54,26 +58,8 @@ pub(crate) fn task_definition(input: Input, draft: &mut Draft) -> Target {
             return Target::NotYet;
         }
     };
-    if let Some(access_point) = input
-        .usable_access_point()
-        .filter(|_| input.desired.snapshots().is_some())
-    {
-        let blocks = data_safety::blocks(input, access_point);
-        let immutable = !access_point::differences(input.desired, access_point).is_empty();
-        if immutable {
-            draft.hold(hold(
-                Resource::TaskDefinition,
-                HoldKind::Waiting,
-                HoldReason::Dependency,
-                format!("the task definition {family} waits until document and access point agree"),
-            ));
-        }
-        if immutable || !blocks.is_empty() {
-            for block in blocks {
-                draft.hold(block);
-            }
-            return Target::NotYet;
-        }
+    if data_is_in_the_way(input, &format!("the task definition {family}"), draft) {
+        return Target::NotYet;
     }
     match &input.observed.running_definition {
         Fact::Unknown(doubt) if !input.observed.service.is_absent() => {
@@ -127,7 +113,35 @@ pub(crate) fn task_definition(input: Input, draft: &mut Draft) -> Target {
     Target::Registering
 }
 
+/// Whether the data forbids another definition now; `what` waits, and the draft says why.
+pub(crate) fn data_is_in_the_way(input: Input, what: &str, draft: &mut Draft) -> bool {
+    let mounted = input
+        .usable_access_point()
+        .filter(|_| input.desired.snapshots().is_some());
+    let Some(access_point) = mounted else {
+        return false;
+    };
+    let blocks = data_safety::blocks(input, access_point);
+    let immutable = !access_point::differences(input.desired, access_point).is_empty();
+    if immutable {
+        draft.hold(hold(
+            Resource::TaskDefinition,
+            HoldKind::Waiting,
+            HoldReason::Dependency,
+            format!("{what} waits until document and access point agree"),
+        ));
+    }
+    let blocked = immutable || !blocks.is_empty();
+    for block in blocks {
+        draft.hold(block);
+    }
+    blocked
+}
+
 fn wanted(input: Input) -> Result<TaskDefinition, Vec<&'static str>> {
+    let Some(created) = input.desired.created() else {
+        return Err(Vec::new()); // Its maintainer's definition is not rendered but laid over.
+    };
     let role = input.observed.role.present();
     let storage = match &input.desired.persistence {
         Persistence::Disabled => Some(None),
@@ -137,9 +151,10 @@ fn wanted(input: Input) -> Result<TaskDefinition, Vec<&'static str>> {
         },
     };
     match (role, storage) {
-        (Some(role), Some(None)) => Ok(render(input.desired, &role.arn, None, None)),
+        (Some(role), Some(None)) => Ok(render(input.desired, created, &role.arn, None, None)),
         (Some(role), Some(Some((file_system, access_point, snapshots)))) => Ok(render(
             input.desired,
+            created,
             &role.arn,
             Some((file_system.id.clone(), access_point.id.clone())),
             data_safety::stale_before(snapshots, access_point),

@@ -174,6 +174,7 @@ impl From<Failure> for CommandError {
             | FailureKind::NotFound
             | FailureKind::NotOurs
             | FailureKind::Rejected
+            | FailureKind::SettingsLost
             | FailureKind::LimitExceeded
             | FailureKind::Cooldown
             | FailureKind::Other => return Self::outside(failure),

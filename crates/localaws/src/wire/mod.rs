@@ -41,10 +41,12 @@ pub enum Service {
     Ssm,
     /// Cloud Map.
     Discovery,
+    /// Application Auto Scaling.
+    Scaling,
 }
 
 impl Service {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Sts,
         Self::Iam,
         Self::Ec2,
@@ -54,6 +56,7 @@ impl Service {
         Self::S3,
         Self::Ssm,
         Self::Discovery,
+        Self::Scaling,
     ];
 
     /// The name in credential scopes and in IAM actions, such as `elasticfilesystem`.
@@ -68,6 +71,7 @@ impl Service {
             Self::S3 => "s3",
             Self::Ssm => "ssm",
             Self::Discovery => "servicediscovery",
+            Self::Scaling => "application-autoscaling",
         }
     }
 
@@ -81,7 +85,7 @@ impl Service {
             Self::Ec2 => Protocol::Ec2,
             Self::Efs => Protocol::RestJson,
             Self::S3 => Protocol::S3,
-            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery => Protocol::Json,
+            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery | Self::Scaling => Protocol::Json,
         }
     }
 
@@ -92,7 +96,7 @@ impl Service {
             Self::S3 => ApiError::new(503, "SlowDown", "Please reduce your request rate."),
             Self::Sts | Self::Iam => ApiError::new(400, "Throttling", "Rate exceeded"),
             Self::Efs => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
-            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery => {
+            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery | Self::Scaling => {
                 ApiError::new(400, "ThrottlingException", "Rate exceeded")
             }
         }
@@ -106,7 +110,9 @@ impl Service {
             Self::S3 => ApiError::new(403, "AccessDenied", "Access Denied"),
             Self::Sts | Self::Iam => ApiError::new(403, "AccessDenied", words),
             Self::Efs => ApiError::new(403, "AccessDeniedException", words),
-            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery => ApiError::new(400, "AccessDeniedException", words),
+            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery | Self::Scaling => {
+                ApiError::new(400, "AccessDeniedException", words)
+            }
         }
     }
 
@@ -120,7 +126,9 @@ impl Service {
                 "The request processing has failed because of an unknown error",
             ),
             Self::S3 => ("InternalError", "We encountered an internal error. Please try again."),
-            Self::Efs | Self::Ssm | Self::Discovery => ("InternalServerError", "An internal error has occurred"),
+            Self::Efs | Self::Ssm | Self::Discovery | Self::Scaling => {
+                ("InternalServerError", "An internal error has occurred")
+            }
             Self::Logs => (
                 "ServiceUnavailableException",
                 "The service cannot complete the request.",

@@ -4,15 +4,18 @@ use crate::clients::Inner;
 use crate::convert::{gone_or_done, int, not_now, not_ours, some, unexpected};
 use crate::definition;
 use crate::error::Named;
-use crate::observe::{describe_service, family, tasks_left};
+use crate::observe::{Look, describe_service, family, tasks_left};
+use crate::raw::{KeptBody, send_instead};
 use crate::service;
 use aws_sdk_ecs::error::BuildError;
 use aws_sdk_ecs::types::{LaunchType as SdkLaunchType, ServiceRegistry, Tag};
 use aws_sdk_servicediscovery::types::RecordType;
+use serde_json::json;
+use sha2::{Digest, Sha256};
 use valkeep_core::failure::FailureKind;
-use valkeep_core::identity::{TAG_HASH, TAG_STARTING};
+use valkeep_core::identity::{TAG_BASE, TAG_HASH, TAG_OWNER, TAG_STARTING};
 use valkeep_core::task_definition::LaunchType;
-use valkeep_core::{Desired, Done, Failure, Step, Tags, TaskDefinition};
+use valkeep_core::{Desired, Done, Failure, RawDefinition, Step, Tags, TaskDefinition};
 
 /// Revisions that are looked through before another is registered.
 const FAMILY_MAX: usize = 10;
@@ -41,7 +44,7 @@ pub(super) async fn register(
 ) -> Result<Done, Failure> {
     const CALL: &str = "ecs:RegisterTaskDefinition";
     let hash = definition.hash();
-    let there = family(aws, &definition.family, FAMILY_MAX)
+    let there = family(aws, &definition.family, FAMILY_MAX, Look::Ours)
         .await?
         .into_iter()
         .find(|found| {
@@ -60,6 +63,67 @@ pub(super) async fn register(
         .named(CALL)?;
     let arn = answer.task_definition().and_then(|made| made.task_definition_arn());
     Ok(Done::TaskDefinition(some(CALL, "task definition ARN", arn)?.to_owned()))
+}
+
+/// Registers a definition that somebody else maintains, whole: the request is the definition's own JSON, so a key that no
+/// type knows goes out again. Where ECS drops one all the same, the revision is left unused and the keys are named. An
+/// equal revision that an interrupted pass left is taken instead.
+pub(super) async fn register_revision(aws: &Inner, definition: &RawDefinition, tags: &Tags) -> Result<Done, Failure> {
+    const CALL: &str = "ecs:RegisterTaskDefinition";
+    let name = some(CALL, "family", definition.text("family"))?;
+    let mut tags = tags.clone();
+    // Only a hint where to look: what ECS fills in later would change it.
+    let hash = hash(definition);
+    tags.insert(TAG_HASH.to_owned(), hash.clone());
+    for there in family(aws, name, FAMILY_MAX, Look::Whole).await? {
+        let Some(raw) = &there.raw else { continue };
+        let base = there.tags.get(TAG_BASE) == tags.get(TAG_BASE) && there.tags.get(TAG_OWNER) == tags.get(TAG_OWNER);
+        if base && raw.same(definition) {
+            return kept(CALL, definition, raw).map(|()| Done::TaskDefinition(there.arn.clone()));
+        }
+        if base && there.tags.get(TAG_HASH) == Some(&hash) {
+            // Registering it once more would lose the same.
+            kept(CALL, definition, raw)?;
+        }
+    }
+    let mut request = definition.registration();
+    request["tags"] = tags
+        .iter()
+        .map(|(key, value)| json!({ "key": key, "value": value }))
+        .collect();
+    let body = KeptBody::default();
+    let answer = aws
+        .ecs_once
+        .register_task_definition()
+        .family(name)
+        .customize()
+        .mutate_request(send_instead(request.to_string()))
+        .interceptor(body.clone())
+        .send()
+        .await
+        .named(CALL)?;
+    let arn = answer.task_definition().and_then(|made| made.task_definition_arn());
+    let arn = some(CALL, "task definition ARN", arn)?.to_owned();
+    kept(CALL, definition, &some(CALL, "readable definition", body.definition())?)?;
+    Ok(Done::TaskDefinition(arn))
+}
+
+/// Whether everything of a definition came back.
+fn kept(call: &str, definition: &RawDefinition, answer: &RawDefinition) -> Result<(), Failure> {
+    let lost = definition.lost_in(answer);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Failure {
+        kind: FailureKind::SettingsLost,
+        code: "SettingsLost".to_owned(),
+        ..unexpected(call, &format!("ECS did not keep {}", lost.join(", ")))
+    })
+}
+
+fn hash(definition: &RawDefinition) -> String {
+    let text = definition.normal().to_string();
+    Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What ECS needs to keep a Cloud Map service. An SRV record needs the port; an A record must not have one.
@@ -175,7 +239,7 @@ pub(super) async fn update_service(aws: &Inner, step: &Step) -> Result<Done, Fai
         .deployment_configuration(service::deployment(to))
         .availability_zone_rebalancing(service::rebalancing(to))
         .enable_execute_command(to.enable_execute_command);
-    if deploys || network_differs {
+    if network_differs {
         let network = service::network(to).map_err(|error| incomplete(CALL, &error))?;
         request = request.network_configuration(network);
     }

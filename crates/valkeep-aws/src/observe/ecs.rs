@@ -1,19 +1,22 @@
 //! The service, what it runs, and what it could run.
 
 use crate::clients::Inner;
-use crate::convert::{doubt, fact, some, tags, timestamp, unexpected};
+use crate::convert::{count, doubt, fact, some, tags, timestamp, unexpected};
 use crate::definition;
 use crate::error::Named;
+use crate::raw::KeptBody;
 use crate::service;
+use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace};
 use aws_sdk_ecs::types::{
     Attachment, Container, DesiredStatus, ServiceField, SortOrder, Task as SdkTask, TaskDefinitionField,
     TaskDefinitionStatus,
 };
 use futures_util::future::join_all;
 use std::net::IpAddr;
+use valkeep_core::desired::Origin;
 use valkeep_core::failure::Failure;
-use valkeep_core::identity::TAG_HASH;
-use valkeep_core::observed::{ObservedDefinition, Rollout, Service, Task};
+use valkeep_core::identity::{LABEL_BASE, TAG_BASE, TAG_HASH};
+use valkeep_core::observed::{ObservedDefinition, Rollout, ScalingTarget, Service, Task};
 use valkeep_core::{Desired, Fact, TaskDefinition};
 
 /// Revisions of our family that are looked at.
@@ -24,6 +27,8 @@ const FAMILY_FRESH_MAX: usize = 3;
 const FAMILY_GOING_MAX: usize = 100;
 /// Pages of 100 revisions each of one family: ten years of a rollout every four days.
 const FAMILY_PAGES_MAX: usize = 10;
+const DESCRIBE_DEFINITION: &str = "ecs:DescribeTaskDefinition";
+const DESCRIBE_TARGETS: &str = "application-autoscaling:DescribeScalableTargets";
 /// Tasks in one DescribeTasks call.
 const TASKS_PER_CALL: usize = 100;
 /// Pages of 100 tasks each. A service that fails at every start leaves about 100 stopped tasks in the hour that ECS
@@ -36,7 +41,27 @@ pub(super) struct Ecs {
     pub(super) service: Fact<Service>,
     pub(super) running: Fact<ObservedDefinition>,
     pub(super) family: Fact<Vec<ObservedDefinition>>,
+    pub(super) base: Fact<ObservedDefinition>,
+    pub(super) scaling: Fact<ScalingTarget>,
     pub(super) tasks: Fact<Vec<Task>>,
+}
+
+/// How a definition is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// As far as valkeep renders definitions.
+    Ours,
+    /// Whole, because somebody else maintains it.
+    Whole,
+}
+
+impl Look {
+    fn of(desired: &Desired) -> Self {
+        match desired.origin {
+            Origin::Created(_) => Look::Ours,
+            Origin::Adopted(_) => Look::Whole,
+        }
+    }
 }
 
 pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
@@ -49,18 +74,26 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
                 service: Fact::Unknown(doubt),
                 running: Fact::not_looked("ecs:DescribeTaskDefinition"),
                 family: Fact::not_looked("ecs:ListTaskDefinitions"),
+                base: Fact::not_looked(DESCRIBE_DEFINITION),
+                scaling: Fact::not_looked(DESCRIBE_TARGETS),
                 tasks: Fact::not_looked("ecs:ListTasks"),
             };
         }
     };
     let Some(found) = service.present() else {
+        let family = match desired.origin {
+            _ if desired.deletion.is_some() => fact(whole_family(aws, desired).await.map(Some)),
+            Origin::Created(_) => fact(
+                family(aws, &desired.names.family, FAMILY_FRESH_MAX, Look::Ours)
+                    .await
+                    .map(Some),
+            ),
+            // Without the service there is no definition to take over.
+            Origin::Adopted(_) => Fact::not_looked("ecs:ListTaskDefinitions"),
+        };
         return Ecs {
             running: Fact::Absent,
-            family: if desired.deletion.is_some() {
-                fact(whole_family(aws, desired).await.map(Some))
-            } else {
-                fact(family(aws, &desired.names.family, FAMILY_FRESH_MAX).await.map(Some))
-            },
+            family,
             // ECS lets a service be gone while its last task still stops, and a task may have been run by hand.
             tasks: if desired.deletion.is_some() && !cluster.is_absent() {
                 fact(every_task(aws, desired, None).await.map(Some))
@@ -69,16 +102,34 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
             },
             cluster,
             service,
+            base: Fact::Absent,
+            scaling: Fact::Absent,
         };
     };
-    let (definitions, tasks) = tokio::join!(definitions(aws, desired, found), tasks(aws, desired, found));
-    let (running, family) = definitions;
+    let (definitions, scaling, tasks) = tokio::join!(
+        async {
+            match Look::of(desired) {
+                Look::Ours => definitions(aws, desired, found).await,
+                Look::Whole => adopted_definitions(aws, desired, found).await,
+            }
+        },
+        async {
+            match Look::of(desired) {
+                Look::Ours => Fact::not_looked(DESCRIBE_TARGETS),
+                Look::Whole => fact(scaling(aws, desired).await),
+            }
+        },
+        tasks(aws, desired, found),
+    );
+    let Definitions { running, family, base } = definitions;
     Ecs {
         tasks: fact(tasks.map(Some)),
         cluster,
         service,
         running,
         family,
+        base,
+        scaling,
     }
 }
 
@@ -114,13 +165,87 @@ pub(crate) async fn describe_service(aws: &Inner, cluster: &str, name: &str) -> 
     }
 }
 
+/// What the service runs and could run.
+struct Definitions {
+    running: Fact<ObservedDefinition>,
+    family: Fact<Vec<ObservedDefinition>>,
+    base: Fact<ObservedDefinition>,
+}
+
+/// What an adopted service runs, the revision that it was laid over, and the others of its family where the running one may
+/// not be what the document means.
+async fn adopted_definitions(aws: &Inner, desired: &Desired, service: &Service) -> Definitions {
+    let running = fact(describe_definition(aws, &service.task_definition, Look::Whole).await);
+    let family_name = running
+        .present()
+        .filter(|running| !settled_overlay(desired, running))
+        .and_then(|running| running.raw.as_ref()?.text("family").map(ToOwned::to_owned));
+    let family = match family_name {
+        Some(name) => fact(family(aws, &name, FAMILY_MAX, Look::Whole).await.map(Some)),
+        None => Fact::not_looked("ecs:ListTaskDefinitions"),
+    };
+    let base = match running.present().and_then(base_arn) {
+        Some(arn) => fact(describe_definition(aws, &arn, Look::Whole).await),
+        None => Fact::Absent,
+    };
+    Definitions { running, family, base }
+}
+
+/// Whether an overlay is plausibly what the document means, or the base where it means none. Laying over is the
+/// planner's, so this compares only what both sides spell alike; where it is wrong, registering finds the revision
+/// that exists already.
+fn settled_overlay(desired: &Desired, running: &ObservedDefinition) -> bool {
+    let container = running
+        .raw
+        .as_ref()
+        .and_then(|raw| raw.container(&desired.server.container));
+    let Some(container) = container else {
+        return true; // There is nothing that could be laid over.
+    };
+    let laid_over = container["dockerLabels"][LABEL_BASE].is_string();
+    let Some(snapshots) = desired.snapshots() else {
+        return !laid_over;
+    };
+    let has = |word: &str| {
+        container["command"]
+            .as_array()
+            .is_some_and(|words| words.iter().any(|found| found == word))
+    };
+    laid_over
+        && running.active
+        && has(&snapshots.mount_path)
+        && has(&snapshots.filename)
+        && has(&snapshots.save.directive())
+}
+
+/// The ARN of the revision that a definition's tag names as its base.
+fn base_arn(running: &ObservedDefinition) -> Option<String> {
+    let revision: u32 = running.tags.get(TAG_BASE)?.parse().ok()?;
+    let (family, _) = running.arn.rsplit_once(':')?;
+    Some(format!("{family}:{revision}"))
+}
+
+/// What Application Auto Scaling may do to the service's desired count.
+async fn scaling(aws: &Inner, desired: &Desired) -> Result<Option<ScalingTarget>, Failure> {
+    let identity = &desired.identity;
+    let answer = aws
+        .autoscaling
+        .describe_scalable_targets()
+        .service_namespace(ServiceNamespace::Ecs)
+        .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+        .resource_ids(format!("service/{}/{}", identity.cluster, identity.service))
+        .send()
+        .await
+        .named(DESCRIBE_TARGETS)?;
+    Ok(answer.scalable_targets().first().map(|target| ScalingTarget {
+        min: count(target.min_capacity()),
+        max: count(target.max_capacity()),
+    }))
+}
+
 /// What the service runs, and our other revisions where the running one may not be what the document means.
-async fn definitions(
-    aws: &Inner,
-    desired: &Desired,
-    service: &Service,
-) -> (Fact<ObservedDefinition>, Fact<Vec<ObservedDefinition>>) {
-    let running = fact(describe_definition(aws, &service.task_definition).await);
+async fn definitions(aws: &Inner, desired: &Desired, service: &Service) -> Definitions {
+    let running = fact(describe_definition(aws, &service.task_definition, Look::Ours).await);
     let look = match &running {
         Fact::Present(running) => !settled(desired, running),
         Fact::Absent => true,
@@ -129,11 +254,19 @@ async fn definitions(
     let family = if desired.deletion.is_some() {
         fact(whole_family(aws, desired).await.map(Some))
     } else if look {
-        fact(family(aws, &desired.names.family, FAMILY_MAX).await.map(Some))
+        fact(
+            family(aws, &desired.names.family, FAMILY_MAX, Look::Ours)
+                .await
+                .map(Some),
+        )
     } else {
         Fact::not_looked("ecs:ListTaskDefinitions")
     };
-    (running, family)
+    Definitions {
+        running,
+        family,
+        base: Fact::not_looked(DESCRIBE_DEFINITION),
+    }
 }
 
 /// Whether the running definition is ours as registered and plausibly what the document means. Rendering is the
@@ -150,7 +283,11 @@ fn settled(desired: &Desired, running: &ObservedDefinition) -> bool {
 }
 
 fn plausible(desired: &Desired, found: &TaskDefinition) -> bool {
-    let task = &desired.task;
+    let Some(created) = desired.created() else {
+        return false;
+    };
+    let task = &created.task;
+    let server = &desired.server;
     let container = &found.container;
     let command = [container.entry_point.join(" "), container.command.join(" ")].join(" ");
     let snapshots = desired.snapshots();
@@ -158,11 +295,11 @@ fn plausible(desired: &Desired, found: &TaskDefinition) -> bool {
         && found.memory_mib == task.memory_mib
         && found.launch_type == task.launch_type
         && found.execution_role_arn == task.execution_role_arn
-        && container.name == task.container
+        && container.name == server.container
         && container.image == task.image
-        && container.port == task.port
-        && container.stop_timeout_s == task.stop_timeout_s
-        && container.log_group == desired.log_group.name
+        && container.port == server.port
+        && container.stop_timeout_s == server.stop_timeout_s
+        && container.log_group == created.log_group.name
         && found.volume.is_some() == snapshots.is_some()
         && container.mount_path.as_ref() == snapshots.map(|snapshots| &snapshots.mount_path)
         && task.extra_flags.iter().all(|flag| command.contains(flag.as_str()))
@@ -178,32 +315,46 @@ fn plausible(desired: &Desired, found: &TaskDefinition) -> bool {
 
 /// One revision with its tags, kept for good once read: revisions never change but for their status, and a service
 /// goes on running a deregistered one.
-async fn describe_definition(aws: &Inner, arn: &str) -> Result<Option<ObservedDefinition>, Failure> {
-    const CALL: &str = "ecs:DescribeTaskDefinition";
-    if let Some(kept) = aws.cache.definitions.get(&arn.to_owned()) {
+async fn describe_definition(aws: &Inner, arn: &str, look: Look) -> Result<Option<ObservedDefinition>, Failure> {
+    const CALL: &str = DESCRIBE_DEFINITION;
+    let kept = aws.cache.definitions.get(&arn.to_owned());
+    if let Some(kept) = kept.filter(|kept| look == Look::Ours || kept.raw.is_some()) {
         return Ok(Some(kept));
     }
+    let body = KeptBody::default();
     let answer = aws
         .ecs
         .describe_task_definition()
         .task_definition(arn)
         .include(TaskDefinitionField::Tags)
+        .customize()
+        .interceptor(body.clone())
         .send()
         .await
         .named(CALL)?;
     let found = some(CALL, "task definition", answer.task_definition())?;
+    let raw = match look {
+        Look::Ours => None,
+        Look::Whole => Some(Box::new(some(CALL, "readable definition", body.definition())?)),
+    };
     let observed = ObservedDefinition {
         arn: found.task_definition_arn().unwrap_or(arn).to_owned(),
         active: found.status() == Some(&TaskDefinitionStatus::Active),
         tags: tags(answer.tags().iter().map(|tag| (tag.key(), tag.value()))),
         definition: definition::parse(found),
+        raw,
     };
     aws.cache.definitions.put(arn.to_owned(), observed.clone());
     Ok(Some(observed))
 }
 
 /// ACTIVE revisions of `family`, newest first, at most `most`.
-pub(crate) async fn family(aws: &Inner, family: &str, most: usize) -> Result<Vec<ObservedDefinition>, Failure> {
+pub(crate) async fn family(
+    aws: &Inner,
+    family: &str,
+    most: usize,
+    look: Look,
+) -> Result<Vec<ObservedDefinition>, Failure> {
     const CALL: &str = "ecs:ListTaskDefinitions";
     let answer = aws
         .ecs
@@ -225,7 +376,7 @@ pub(crate) async fn family(aws: &Inner, family: &str, most: usize) -> Result<Vec
         revisions
             .iter()
             .take(most)
-            .map(|(_, arn)| describe_definition(aws, arn)),
+            .map(|(_, arn)| describe_definition(aws, arn, look)),
     );
     let mut found = Vec::new();
     for definition in described.await {
@@ -305,7 +456,7 @@ async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> Result<Vec<
     let mut arns = running?.complete()?;
     // The stopped ones only explain; the newest pages do that as well as all.
     arns.extend(stopped?.arns);
-    describe_tasks(aws, cluster, &desired.task.container, arns).await
+    describe_tasks(aws, cluster, &desired.server.container, arns).await
 }
 
 /// Every task that may use the directory: those of the service, and those of our family, whoever started them. All of
@@ -324,7 +475,7 @@ async fn every_task(aws: &Inner, desired: &Desired, service: Option<&str>) -> Re
         arns.extend(running?.complete()?);
         arns.extend(stopped?.complete()?);
     }
-    describe_tasks(aws, cluster, &desired.task.container, arns).await
+    describe_tasks(aws, cluster, &desired.server.container, arns).await
 }
 
 fn at_rest(service: &Service) -> bool {
@@ -483,7 +634,7 @@ pub(crate) async fn tasks_left(
     );
     let mut arns = running?.complete()?;
     arns.extend(stopped?.complete()?);
-    let tasks = describe_tasks(aws, cluster, &desired.task.container, arns).await?;
+    let tasks = describe_tasks(aws, cluster, &desired.server.container, arns).await?;
     Ok(tasks.into_iter().filter(|task| !task.is_stopped()).collect())
 }
 

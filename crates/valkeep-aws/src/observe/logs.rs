@@ -10,7 +10,10 @@ use valkeep_core::{Desired, Fact, Tags};
 
 /// The group; its tags are read only where the retention differs, because only then does it matter who made it.
 pub(super) async fn log_group(aws: &Inner, desired: &Desired) -> Fact<LogGroup> {
-    let wanted = &desired.log_group;
+    let Some(created) = desired.created() else {
+        return Fact::not_looked("logs:DescribeLogGroups");
+    };
+    let wanted = &created.log_group;
     let mut found = match find(aws, &wanted.name).await {
         Ok(Some(found)) if found.retention_days != Some(wanted.retention_days) => found,
         looked => return fact(looked),

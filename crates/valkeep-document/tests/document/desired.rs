@@ -55,8 +55,8 @@ fn the_example_means_the_runbook() {
     assert_eq!((desired.access_point.uid, desired.access_point.gid), (1000, 1000));
     assert_eq!(desired.file_system.throughput, Throughput::Bursting);
     assert_eq!(desired.file_system.transition_to_ia.as_deref(), Some("AFTER_30_DAYS"));
-    assert_eq!(desired.log_group.name, "/ecs/trigpointing-valkey");
-    assert_eq!(desired.task.stop_timeout_s, 120);
+    assert_eq!(desired.created().unwrap().log_group.name, "/ecs/trigpointing-valkey");
+    assert_eq!(desired.server.stop_timeout_s, 120);
     assert_eq!(desired.dns_grace_s, 90);
     assert!(!desired.load_stale_dump);
     let snapshots = desired.snapshots().unwrap();

@@ -82,7 +82,8 @@ proptest! {
         document.spec.persistence.snapshots.rules =
             Some(rules.into_iter().map(|(seconds, changes)| SaveRule { seconds, changes }).collect());
         let words = words.into_iter().filter(|word| !word.starts_with('-'));
-        document.spec.service.create.extra_flags = std::iter::once("--maxclients".to_owned()).chain(words).collect();
+        let create = document.spec.service.create.as_mut().expect("the example makes its service");
+        create.extra_flags = std::iter::once("--maxclients".to_owned()).chain(words).collect();
         let rendered = render_yaml(&document);
         match read("rendered", rendered.as_bytes()) {
             Ok(again) => {

@@ -544,6 +544,7 @@ impl Place {
                     active: true,
                     tags: tags.clone(),
                     definition: Some((**definition).clone()),
+                    raw: None,
                 };
                 self.definitions.insert(arn.clone(), made);
                 Done::TaskDefinition(arn)
@@ -564,6 +565,7 @@ impl Place {
                     pending: 0,
                     tags: tags.clone(),
                     settings: settings.clone(),
+                    kind: valkeep_core::observed::ServiceKind::default(),
                     deployments: vec![deployment(id, task_definition, Rollout::Completed, now)],
                     events: Vec::new(),
                 };

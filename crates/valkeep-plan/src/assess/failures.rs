@@ -60,6 +60,13 @@ pub fn hold_for(failed: &StepFailure, now: Timestamp) -> Hold {
             "correct the document as AWS's message says".to_owned(),
             None,
         ),
+        FailureKind::SettingsLost => (
+            HoldKind::Stalled,
+            HoldReason::SettingsWouldBeLost,
+            "take the setting out of the base definition, or use a valkeep that knows it; nothing was rolled out"
+                .to_owned(),
+            None,
+        ),
         FailureKind::LimitExceeded => (
             HoldKind::Stalled,
             HoldReason::LimitExceeded,

@@ -3,7 +3,7 @@
 
 use super::{PreviousServer, Verdict};
 use crate::data_safety::{Ended, Running};
-use crate::draft::list;
+use crate::draft::{Input, list};
 use valkeep_core::ConditionStatus::{False, True, Unknown};
 use valkeep_core::{Desired, DoubtKind, Fact, Observed, Timestamp, ValkeyInfo};
 
@@ -18,7 +18,7 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
                 "cannot ask Valkey: {} (hint: if no connection comes about, allow TCP {} from valkeep's own security group \
                  or address to {})",
                 doubt.message,
-                desired.task.port,
+                desired.server.port,
                 list(&desired.network.task_groups)
             );
             return Verdict::new(Unknown, "Unreachable", message);
@@ -34,7 +34,7 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
     if !desired.saves() {
         return Verdict::new(True, "SnapshotsOff", unsaved(observed, info, now));
     }
-    if running_definition_saves(observed) == Some(false) {
+    if running_definition_saves(desired, observed, now) == Some(false) {
         return Verdict::new(
             False,
             "NotSaving",
@@ -47,10 +47,10 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
     saving(desired, info, now)
 }
 
-/// Whether the definition that runs writes snapshots to the directory; unknown where it is not of valkeep's form.
-fn running_definition_saves(observed: &Observed) -> Option<bool> {
-    let definition = observed.running_definition.present()?.definition.as_ref()?;
-    Some(Running::by(definition).snapshots())
+/// Whether the definition that runs writes snapshots to the directory; unknown where its words cannot be read.
+fn running_definition_saves(desired: &Desired, observed: &Observed, now: Timestamp) -> Option<bool> {
+    let running = Running::of(Input { desired, observed, now })?;
+    Some(running.snapshots())
 }
 
 fn not_running(observed: &Observed) -> Verdict {
@@ -106,7 +106,7 @@ fn saving(desired: &Desired, info: &ValkeyInfo, now: Timestamp) -> Verdict {
     }
     if let Some(took_s) = info
         .last_save_duration_s
-        .filter(|took_s| *took_s >= u64::from(desired.task.stop_timeout_s))
+        .filter(|took_s| *took_s >= u64::from(desired.server.stop_timeout_s))
     {
         return Verdict::new(
             False,
@@ -114,7 +114,7 @@ fn saving(desired: &Desired, info: &ValkeyInfo, now: Timestamp) -> Verdict {
             format!(
                 "the last snapshot took {took_s} s and ECS kills after {} s, so the final save would not end (hint: raise \
                  spec.rollout.stopTimeoutSeconds, or elastic throughput for the file system)",
-                desired.task.stop_timeout_s
+                desired.server.stop_timeout_s
             ),
         );
     }

@@ -1,21 +1,111 @@
 //! The critic's view of a task definition: what it would do to the data.
 
 use super::{Court, Rule};
+use serde_json::Value;
 use valkeep_core::desired::StaleDump;
 use valkeep_core::identity::{TAG_DATA_FILE, TAG_OWNER, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
-use valkeep_core::{Fact, TaskDefinition};
+use valkeep_core::observed::ObservedDefinition;
+use valkeep_core::{Fact, RawDefinition, TaskDefinition};
+
+/// What a definition does to the data, read with the critic's own eyes from either form.
+pub(super) struct Seen {
+    /// File system and access point that the server's directory lies on.
+    directory: Option<(String, String)>,
+    locked: bool,
+    /// The server's command line, word by word.
+    words: Vec<String>,
+    user: Option<String>,
+    image: String,
+}
+
+impl Seen {
+    pub(super) fn of(found: &ObservedDefinition, container: &str) -> Option<Self> {
+        match (&found.raw, &found.definition) {
+            (Some(raw), _) => Self::raw(raw, container),
+            (None, Some(definition)) => Some(Self::ours(definition)),
+            (None, None) => None,
+        }
+    }
+
+    pub(super) fn ours(definition: &TaskDefinition) -> Self {
+        let container = &definition.container;
+        Self {
+            directory: definition
+                .volume
+                .as_ref()
+                .map(|volume| (volume.file_system.to_string(), volume.access_point.to_string())),
+            locked: locks(&container.entry_point),
+            words: container.command.clone(),
+            user: container.user.clone(),
+            image: container.image.clone(),
+        }
+    }
+
+    pub(super) fn raw(raw: &RawDefinition, container: &str) -> Option<Self> {
+        let found = raw.container(container)?;
+        let texts = |member: &str| -> Vec<String> {
+            let words = found[member].as_array().into_iter().flatten();
+            words.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+        };
+        let words = texts("command");
+        let at = words.iter().rposition(|word| word == "--dir");
+        let place = at.and_then(|at| words.get(at + 1)).map_or("/data", String::as_str);
+        let mounted = |volume: &&Value| {
+            found["mountPoints"].as_array().is_some_and(|mounts| {
+                mounts
+                    .iter()
+                    .any(|mount| mount["sourceVolume"] == volume["name"] && mount["containerPath"] == place)
+            })
+        };
+        let directory = raw.volumes().iter().filter(mounted).find_map(|volume| {
+            let efs = &volume["efsVolumeConfiguration"];
+            let access_point = efs["authorizationConfig"]["accessPointId"].as_str()?;
+            Some((efs["fileSystemId"].as_str()?.to_owned(), access_point.to_owned()))
+        });
+        Some(Self {
+            directory,
+            locked: locks(&texts("entryPoint")),
+            words,
+            user: found["user"].as_str().map(ToOwned::to_owned),
+            image: found["image"].as_str().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// The file system that is mounted.
+    pub(super) fn file_system(&self) -> Option<&str> {
+        self.directory.as_ref().map(|(file_system, _)| file_system.as_str())
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Whether snapshots reach a directory that outlives the task.
+    pub(super) fn saves_snapshots(&self) -> bool {
+        self.directory.is_some() && self.value_of("--save").is_none_or(|points| !points.trim().is_empty())
+    }
+
+    fn value_of(&self, flag: &str) -> Option<&str> {
+        // Of a flag that is given twice the server takes the last.
+        let at = self.words.iter().rposition(|word| word == flag)?;
+        self.words.get(at + 1).map(String::as_str)
+    }
+}
+
+fn locks(entry_point: &[String]) -> bool {
+    entry_point.iter().any(|word| word == "/bin/sh")
+        && entry_point
+            .iter()
+            .any(|word| word.contains("flock -n") && word.contains("exec \"$@\""))
+}
 
 /// Checks a definition by itself, against the storage that was seen.
-pub(super) fn examine_definition(court: &mut Court, definition: &TaskDefinition, running: Option<&TaskDefinition>) {
-    let Some(volume) = &definition.volume else { return };
+pub(super) fn examine_definition(court: &mut Court, definition: &Seen, running: Option<&Seen>) {
+    let Some((file_system, access_point)) = &definition.directory else {
+        return;
+    };
     let observed = court.observed;
-    let container = &definition.container;
-    let locked = container.entry_point.first().is_some_and(|word| word == "/bin/sh")
-        && container
-            .entry_point
-            .iter()
-            .any(|word| word.contains("flock -n") && word.contains("exec \"$@\""));
-    if !locked {
+    if !definition.locked {
         court.object(
             Rule::Locked,
             "a directory is mounted without the lock that keeps a second server out",
@@ -25,26 +115,29 @@ pub(super) fn examine_definition(court: &mut Court, definition: &TaskDefinition,
     let same = observed
         .file_system
         .present()
-        .is_some_and(|found| found.id == volume.file_system && found.tags.get(TAG_OWNER) == Some(&owner));
+        .is_some_and(|found| found.id.as_str() == file_system && found.tags.get(TAG_OWNER) == Some(&owner));
     let access_point = observed
         .access_point
         .present()
-        .filter(|found| found.id == volume.access_point && found.tags.get(TAG_OWNER) == Some(&owner));
+        .filter(|found| found.id.as_str() == access_point && found.tags.get(TAG_OWNER) == Some(&owner));
     let Some(access_point) = access_point.filter(|_| same) else {
         return court.object(
             Rule::SameData,
             "another file system or access point is mounted than was seen",
         );
     };
+    // An adopted server may have a user of its own: behind the access point every client is the access point's.
+    let made = court.desired.created().is_some();
     if let (Some(uid), Some(gid)) = (access_point.uid, access_point.gid)
-        && container.user.as_deref() != Some(format!("{uid}:{gid}").as_str())
+        && made
+        && definition.user.as_deref() != Some(format!("{uid}:{gid}").as_str())
     {
         court.object(Rule::SameData, "the server's user is not the access point's");
     }
     if access_point.path != court.desired.access_point.path {
         court.object(Rule::SameData, "the access point's directory is not the document's");
     }
-    let file = value_of(definition, "--dbfilename");
+    let file = definition.value_of("--dbfilename");
     if let Some(used) = access_point.tags.get(TAG_DATA_FILE)
         && file != Some(used.as_str())
     {
@@ -53,30 +146,30 @@ pub(super) fn examine_definition(court: &mut Court, definition: &TaskDefinition,
             format!("the data is in {used}, not in {}", file.unwrap_or("dump.rdb")),
         );
     }
-    if value_of(definition, "--appendonly") != Some("no") {
+    if definition.value_of("--appendonly") != Some("no") {
         court.object(
             Rule::NotAppendOnly,
             "a server would start with an append-only file and without its dump",
         );
     }
-    if running.is_some_and(|before| before.volume.is_some() && value_of(before, "--appendonly") == Some("yes")) {
+    if running.is_some_and(|before| before.directory.is_some() && before.value_of("--appendonly") == Some("yes")) {
         court.object(
             Rule::NotAppendOnly,
             "the running server's append-only file would not be loaded",
         );
     }
     if let Some(written_by) = access_point.tags.get(TAG_WRITTEN_BY)
-        && cannot_read(&container.image, written_by)
+        && cannot_read(&definition.image, written_by)
     {
         court.object(
             Rule::NotOlder,
-            format!("{} cannot read what {written_by} wrote", container.image),
+            format!("{} cannot read what {written_by} wrote", definition.image),
         );
     }
 }
 
 /// Checks a change from the running definition to another.
-pub(super) fn examine_change(court: &mut Court, definition: &TaskDefinition, running: Option<&TaskDefinition>) {
+pub(super) fn examine_change(court: &mut Court, definition: &Seen, running: Option<&Seen>) {
     let observed = court.observed;
     let Some(running) = running else { return };
     let marked = match &observed.access_point {
@@ -87,7 +180,7 @@ pub(super) fn examine_change(court: &mut Court, definition: &TaskDefinition, run
         Fact::Absent => true,
         Fact::Unknown(_) => observed.file_system.is_absent(),
     };
-    if saves_snapshots(running) && !saves_snapshots(definition) && !marked {
+    if running.saves_snapshots() && !definition.saves_snapshots() && !marked {
         court.object(
             Rule::MarkedEnd,
             "snapshots end, and the access point does not say since when",
@@ -103,21 +196,9 @@ pub(super) fn examine_change(court: &mut Court, definition: &TaskDefinition, run
             .desired
             .snapshots()
             .is_some_and(|snapshots| snapshots.stale_dump == StaleDump::SetAside);
-    if !saves_snapshots(running) && saves_snapshots(definition) && runs && live && !decided {
+    if !running.saves_snapshots() && definition.saves_snapshots() && runs && live && !decided {
         court.object(Rule::NoStaleLoad, "unsaved live data would be replaced by an old dump");
     }
-}
-
-/// Whether snapshots reach a directory that outlives the task.
-pub(super) fn saves_snapshots(definition: &TaskDefinition) -> bool {
-    definition.volume.is_some() && value_of(definition, "--save").is_none_or(|points| !points.trim().is_empty())
-}
-
-fn value_of<'a>(definition: &'a TaskDefinition, flag: &str) -> Option<&'a str> {
-    let command = &definition.container.command;
-    // Of a flag that is given twice the server takes the last.
-    let at = command.iter().rposition(|word| word == flag)?;
-    command.get(at + 1).map(String::as_str)
 }
 
 /// Generations of the file format: 1 for Redis up to 7.0, 2 for Redis 7.2 and Valkey up to 8, then two branches.

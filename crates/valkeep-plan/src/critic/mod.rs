@@ -1,17 +1,18 @@
 //! Refuses what must never happen, whatever the planner thinks. Shares no code with the planner: it reads document,
 //! observation and plan with eyes of its own, so that one mistake has to be made twice to do harm.
 
+mod adoption;
 mod definition;
 mod deletion;
 
-use definition::examine_definition;
+use definition::{Seen, examine_definition};
 use deletion::{examine_deletion, nothing_is_made};
 use std::collections::BTreeMap;
 use std::fmt;
 use valkeep_core::desired::Persistence;
-use valkeep_core::identity::{TAG_DATA_FILE, TAG_OWNER, TAG_PREFIX, TAG_SNAPSHOTS_ENDED, TAG_STARTING};
-use valkeep_core::observed::{LifeCycle, ServiceSettings};
-use valkeep_core::{Desired, Fact, Observed, Plan, Resource, Step, Tags, TaskDefinition};
+use valkeep_core::identity::{TAG_ADOPTED, TAG_DATA_FILE, TAG_OWNER, TAG_PREFIX, TAG_SNAPSHOTS_ENDED, TAG_STARTING};
+use valkeep_core::observed::{LifeCycle, Service, ServiceSettings};
+use valkeep_core::{Desired, Fact, Observed, Plan, Resource, Step, Tags};
 
 /// Why a plan must not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Rule {
     OneWriter,
     /// A server is started that could not mount its data.
     MountFirst,
+    /// A setting of somebody else's definition or service would be changed.
+    LeftAlone,
     /// A mounted directory without its lock.
     Locked,
     /// Another file system or access point than the one that was seen.
@@ -136,6 +139,9 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
             }
             Step::CreateLogGroup { name, .. } | Step::PutRetention { name, .. } => (format!("log {name}"), false),
             Step::RegisterTaskDefinition { definition, .. } => (format!("td {}", definition.family), false),
+            Step::RegisterRevision { definition, .. } => {
+                (format!("td {}", definition.text("family").unwrap_or_default()), false)
+            }
             Step::CreateService { .. }
             | Step::UpdateService { .. }
             | Step::StartService { .. }
@@ -270,8 +276,7 @@ fn examine(court: &mut Court, step: &Step) {
                 Fact::Present(service) => {
                     service.desired > 0
                         && running(court)
-                            .and_then(|definition| definition.volume.as_ref())
-                            .is_none_or(|volume| volume.file_system != *id)
+                            .is_none_or(|seen| !seen.is_locked() || seen.file_system() != Some(id.as_str()))
                 }
             };
             court.require(!cut_off, Rule::AccessKept, "the running server does not mount with IAM");
@@ -311,8 +316,9 @@ fn examine(court: &mut Court, step: &Step) {
             );
             let ours = court.ours(tags);
             court.require(ours, Rule::Tagged, "a task definition without our tag");
-            examine_definition(court, definition, running(court));
+            examine_definition(court, &Seen::ours(definition), running(court).as_ref());
         }
+        Step::RegisterRevision { from, definition, tags } => adoption::revision(court, from, definition, tags),
         Step::CreateService { .. }
         | Step::UpdateService { .. }
         | Step::StartService { .. }
@@ -368,21 +374,21 @@ fn our_file_system(court: &mut Court, id: &str) {
     court.require(ours, Rule::OnlyOurs, "a file system that is not ours");
 }
 
-fn running<'a>(court: &Court<'a>) -> Option<&'a TaskDefinition> {
-    let observed: &'a Observed = court.observed;
-    observed.running_definition.present()?.definition.as_ref()
+fn running(court: &Court) -> Option<Seen> {
+    let running = court.observed.running_definition.present()?;
+    Seen::of(running, &court.desired.server.container)
 }
 
 /// The content behind an ARN, where it was seen.
-fn content<'a>(court: &Court<'a>, arn: &str) -> Option<&'a TaskDefinition> {
-    let observed: &'a Observed = court.observed;
+fn content(court: &Court, arn: &str) -> Option<Seen> {
+    let observed = court.observed;
     let family = observed.family.present().map(Vec::as_slice).unwrap_or_default();
-    family
+    let found = family
         .iter()
         .chain(observed.running_definition.present())
-        .find(|found| found.arn == arn)?
-        .definition
-        .as_ref()
+        .chain(observed.base.present())
+        .find(|found| found.arn == arn)?;
+    Seen::of(found, &court.desired.server.container)
 }
 
 fn one_task(court: &mut Court, settings: &ServiceSettings) {
@@ -410,7 +416,11 @@ fn service(court: &mut Court, step: &Step) {
         one_task(court, settings);
         return rolled_out(court, task_definition);
     }
-    let Some(found) = observed.service.present().filter(|found| court.ours(&found.tags)) else {
+    let looked_after = |found: &&Service| match court.desired.adopted() {
+        Some(_) => found.tags.get(TAG_ADOPTED) == Some(&court.desired.identity.owner()),
+        None => court.ours(&found.tags),
+    };
+    let Some(found) = observed.service.present().filter(looked_after) else {
         return court.object(Rule::OnlyOurs, "a service that is not ours, or that nobody has seen");
     };
     match step {
@@ -420,7 +430,9 @@ fn service(court: &mut Court, step: &Step) {
             to_definition,
             ..
         } => {
-            one_task(court, to);
+            if court.desired.adopted().is_none() || court.desired.persistence != Persistence::Disabled {
+                one_task(court, to);
+            }
             if from_definition != to_definition {
                 rolled_out(court, to_definition);
             }
@@ -441,10 +453,13 @@ fn service(court: &mut Court, step: &Step) {
                 Rule::OneWriter,
                 "a service is started while a task of it may run",
             );
-            mount_first(court);
+            if running(court).is_none_or(|seen| seen.file_system().is_some()) {
+                mount_first(court);
+            }
         }
+        Step::SetDesired { from, to: 0, .. } => adoption::taken_down(court, found, *from),
         Step::SetDesired { from, to, .. } => court.require(
-            *to == 1 && *from > 1 && found.desired == *from,
+            *to == 1 && *from > 1 && found.desired == *from && court.desired.adopted().is_none(),
             Rule::OneWriter,
             "the desired count is set to something else than one of several",
         ),
@@ -483,8 +498,11 @@ fn rolled_out(court: &mut Court, arn: &str) {
         );
     };
     let before = running(court);
-    examine_definition(court, definition, before);
-    definition::examine_change(court, definition, before);
+    examine_definition(court, &definition, before.as_ref());
+    definition::examine_change(court, &definition, before.as_ref());
+    if court.desired.adopted().is_some() {
+        adoption::rolled_out(court, &definition, before.as_ref());
+    }
 }
 
 fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[String]) {
@@ -512,7 +530,15 @@ fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[St
             .map(|found| (found.arn.as_str(), &found.tags)),
         _ => None,
     };
-    let ours = found.is_some_and(|(is, tags)| is == id && court.ours(tags));
+    let adopted = court.desired.adopted().is_some() && resource == Resource::Service;
+    let ours = found.is_some_and(|(is, tags)| {
+        is == id
+            && if adopted {
+                adoption::may_mark(court, tags)
+            } else {
+                court.ours(tags)
+            }
+    });
     court.require(ours, Rule::OnlyOurs, "tags of something that is not ours");
     let owner = set
         .get(TAG_OWNER)
@@ -523,11 +549,9 @@ fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[St
         Rule::OnlyOurs,
         "a tag goes that is not valkeep's, or the owner's",
     );
-    court.require(
-        !set.contains_key(TAG_STARTING),
-        Rule::OneWriter,
-        "a service is marked to be started",
-    );
+    if set.contains_key(TAG_STARTING) {
+        adoption::marked_to_start(court);
+    }
     if resource == Resource::FileSystem {
         // What an access point has said counts there only while there is no access point.
         return;
@@ -538,7 +562,7 @@ fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[St
         "nobody would know any more which file the data is in",
     );
     if remove.iter().any(|key| key == TAG_SNAPSHOTS_ENDED) {
-        let saves = running(court).is_some_and(definition::saves_snapshots);
+        let saves = running(court).is_some_and(|seen| seen.saves_snapshots());
         court.require(saves, Rule::MarkedEnd, "the mark goes while no snapshots are written");
     }
 }

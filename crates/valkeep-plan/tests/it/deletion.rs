@@ -320,6 +320,7 @@ fn hundreds_of_revisions_go_ten_at_a_time_and_those_of_others_stay() {
                 } else {
                     tags.clone()
                 },
+                raw: None,
                 definition: None,
             })
             .collect(),

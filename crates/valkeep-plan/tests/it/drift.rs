@@ -546,8 +546,8 @@ fn for_a_service_that_is_not_ours_nothing_is_made() {
 #[test]
 fn a_changed_document_is_rolled_out_in_one_call() {
     let mut desired = desired();
-    desired.task.memory_mib = 1024;
-    desired.service.enable_execute_command = true;
+    made(&mut desired).task.memory_mib = 1024;
+    made(&mut desired).service.enable_execute_command = true;
     let mut world = converged();
     // Even while another deployment goes on.
     service(&mut world).deployments[0].rollout = Rollout::InProgress;
@@ -562,7 +562,7 @@ fn a_changed_document_is_rolled_out_in_one_call() {
 #[test]
 fn a_change_that_restarts_the_task_waits_for_what_a_task_needs() {
     let mut changed = desired();
-    changed.task.memory_mib = 1024;
+    made(&mut changed).task.memory_mib = 1024;
     let mut world = converged();
     world.mount_targets.present_mut().expect("targets")[0].state = LifeCycle::Creating;
     let plan = checked(&changed, &world);

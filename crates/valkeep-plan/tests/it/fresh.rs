@@ -144,7 +144,7 @@ fn equal_worlds_give_equal_plans() {
 #[test]
 fn there_and_back_again_ends_where_it_began() {
     let mut frequent = with_snapshots(|snapshots| snapshots.save.0.truncate(1));
-    frequent.task.memory_mib = 1024;
+    made(&mut frequent).task.memory_mib = 1024;
     frequent.file_system.transition_to_ia = None;
     frequent.network.maintenance_groups.clear();
     let start = converged();

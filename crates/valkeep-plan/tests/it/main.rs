@@ -1,5 +1,6 @@
 //! Everything the planner promises, as data in and data out.
 
+mod adoption;
 mod conditions;
 mod deletion;
 mod drift;

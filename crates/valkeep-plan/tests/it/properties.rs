@@ -235,7 +235,7 @@ fn document(which: u8) -> Desired {
     desired.file_system.enforce_tls_and_iam = which & 8 != 0;
     desired.load_stale_dump = which & 16 != 0;
     if which & 32 != 0 {
-        desired.task.image = "valkey/valkey:9.0".into();
+        made(&mut desired).task.image = "valkey/valkey:9.0".into();
     }
     if which & 64 != 0 {
         desired.network.task_groups = vec![sg("sg-0ffffffffffffffff")];

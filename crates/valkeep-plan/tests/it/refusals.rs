@@ -39,13 +39,14 @@ fn roll_out(world: &mut Observed, definition: TaskDefinition) -> Step {
         active: true,
         tags: desired().tags,
         definition: Some(definition),
+        raw: None,
     }]);
     let service = world.service.present().expect("a service");
     Step::UpdateService {
         cluster: "cluster".into(),
         name: "cache".into(),
         from: Box::new(service.settings.clone()),
-        to: Box::new(service_settings(&desired())),
+        to: Box::new(service_settings(&desired(), made(&mut desired()))),
         from_definition: service.task_definition.clone(),
         to_definition: "arn:next".into(),
         force: false,
@@ -142,7 +143,7 @@ fn an_older_image_is_refused() {
 fn snapshots_do_not_end_without_a_mark() {
     let mut world = converged();
     let role = "arn:aws:iam::123456789012:role/task-role";
-    let step = roll_out(&mut world, render(&disabled(), role, None, None));
+    let step = roll_out(&mut world, render(&disabled(), made(&mut disabled()), role, None, None));
     assert_eq!(rules(&disabled(), &world, vec![step]), [Rule::MarkedEnd]);
 }
 

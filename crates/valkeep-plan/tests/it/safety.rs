@@ -98,7 +98,7 @@ fn an_image_older_than_the_files_is_stalled() {
     tag(&mut world, TAG_WRITTEN_BY, "valkey 9.0.1");
     world.valkey = Fact::not_looked("valkey:INFO");
     let mut older = desired();
-    older.task.image = "valkey/valkey:8.1".into();
+    made(&mut older).task.image = "valkey/valkey:8.1".into();
     let plan = checked(&older, &world);
     assert_eq!(stalled(&plan), [HoldReason::ImageTooOld]);
     assert_eq!(calls(&plan), Vec::<&str>::new());
@@ -107,7 +107,7 @@ fn an_image_older_than_the_files_is_stalled() {
         "valkey/valkey@sha256:0000",
         "valkey/valkey:unstable",
     ] {
-        older.task.image = image.into();
+        made(&mut older).task.image = image.into();
         assert_eq!(stalled(&checked(&older, &world)), [], "{image}");
     }
 }

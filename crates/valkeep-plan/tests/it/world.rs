@@ -1,8 +1,9 @@
 //! A world in memory: what a document means, what there is, and what AWS would answer.
 
+use std::hash::{Hash, Hasher};
 use valkeep_core::desired::{
-    AccessPointSpec, FileSystemSpec, LogGroupSpec, Network, PerformanceMode, Persistence, ServiceSpec, Snapshots,
-    StaleDump, TaskRoleSpec, TaskSpec, Throughput,
+    AccessPointSpec, Created, FileSystemSpec, LogGroupSpec, Network, Origin, PerformanceMode, Persistence, ServerSpec,
+    ServiceSpec, Snapshots, StaleDump, TaskRoleSpec, TaskSpec, Throughput,
 };
 use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::observed::{Role, Rollout, Subnet, Subnets, Task};
@@ -75,31 +76,40 @@ pub(crate) fn desired() -> Desired {
             name: "task-role".into(),
             root_access: true,
         },
-        log_group: LogGroupSpec {
-            name: "/ecs/cache".into(),
-            retention_days: 30,
-        },
-        task: TaskSpec {
+        server: ServerSpec {
             container: "valkey".into(),
-            image: "valkey/valkey:8.0".into(),
             port: 6379,
-            cpu: 256,
-            memory_mib: 512,
-            launch_type: LaunchType::Fargate,
-            execution_role_arn: Some("arn:aws:iam::123456789012:role/execution".into()),
-            extra_flags: Vec::new(),
             stop_timeout_s: 120,
         },
-        service: ServiceSpec {
-            assign_public_ip: false,
-            enable_execute_command: false,
-            registry_arn: None,
-        },
+        origin: Origin::Created(Box::new(Created {
+            log_group: LogGroupSpec {
+                name: "/ecs/cache".into(),
+                retention_days: 30,
+            },
+            task: TaskSpec {
+                image: "valkey/valkey:8.0".into(),
+                cpu: 256,
+                memory_mib: 512,
+                launch_type: LaunchType::Fargate,
+                execution_role_arn: Some("arn:aws:iam::123456789012:role/execution".into()),
+                extra_flags: Vec::new(),
+            },
+            service: ServiceSpec {
+                assign_public_ip: false,
+                enable_execute_command: false,
+                registry_arn: None,
+            },
+        })),
         persistence: Persistence::Mounted(snapshots()),
         dns_grace_s: 90,
         load_stale_dump: false,
         deletion: None,
     }
+}
+
+/// What the document's own service is made of, to change.
+pub(crate) fn made(desired: &mut Desired) -> &mut Created {
+    desired.created_mut().expect("the document makes its service")
 }
 
 pub(crate) fn snapshots() -> Snapshots {
@@ -204,14 +214,22 @@ impl Aws {
                 Done::AccessPoint(made)
             }
             Done::TaskDefinition(_) => {
-                let Step::RegisterTaskDefinition { definition, .. } = step else {
-                    unreachable!("only a registration is answered so")
-                };
                 // A revision a content: unique however many worlds there are.
-                Done::TaskDefinition(format!(
-                    "arn:aws:ecs:eu-west-1:123456789012:task-definition/f:{}",
-                    &definition.hash()[..8]
-                ))
+                Done::TaskDefinition(match step {
+                    Step::RegisterTaskDefinition { definition, .. } => format!(
+                        "arn:aws:ecs:eu-west-1:123456789012:task-definition/f:{}",
+                        &definition.hash()[..8]
+                    ),
+                    Step::RegisterRevision { definition, .. } => {
+                        let mut hash = std::hash::DefaultHasher::new();
+                        definition.normal().to_string().hash(&mut hash);
+                        format!(
+                            "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:{}",
+                            hash.finish() % 1_000_000
+                        )
+                    }
+                    _ => unreachable!("only a registration is answered so"),
+                })
             }
             Done::Service(mut made) => {
                 made.arn = "arn:aws:ecs:eu-west-1:123456789012:service/cluster/cache".into();

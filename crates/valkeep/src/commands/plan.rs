@@ -62,7 +62,7 @@ async fn document(args: &PlanArgs) -> Result<(Document, i64), CommandError> {
 async fn observe(aws: &Aws, desired: &Desired) -> Observed {
     let mut observed = aws.observe(desired).await;
     if let Some(ip) = observed.serving_task().and_then(|task| task.ip) {
-        let address = SocketAddr::new(ip, desired.task.port);
+        let address = SocketAddr::new(ip, desired.server.port);
         observed.valkey = match world::probe().info(address).await {
             Ok(info) => Fact::Present(info),
             Err(doubt) => Fact::Unknown(doubt),

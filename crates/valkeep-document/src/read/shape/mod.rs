@@ -14,7 +14,7 @@ use super::report::{Report, Wrong, quote};
 use super::tree::{At, Node, join};
 use super::walk::Field;
 use crate::types::{
-    ApiVersion, Document, Kind, LaunchType, Metadata, Mode, Origin, PERMISSIONS, Rollout, Spec, Valkey,
+    ApiVersion, Document, FirstTransition, Kind, LaunchType, Metadata, Mode, Origin, PERMISSIONS, Rollout, Spec, Valkey,
 };
 use file_system::file_system;
 use network::network;
@@ -156,9 +156,10 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
         .require(report, "cluster", "write the name of the ECS cluster")
         .and_then(|field| field.text(report, forms::ecs_name));
     let mut launch_type = None;
+    let mut created = false;
     let service = map
-        .require(report, "service", "write `service:` with a `name` and `create`")
-        .and_then(|field| service(&field, &mut launch_type, report));
+        .require(report, "service", "write `service:` with a `name`")
+        .and_then(|field| service(&field, &mut created, &mut launch_type, report));
     let task_role_field = map.require(
         report,
         "taskRole",
@@ -176,7 +177,9 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
     let file_system = or_default(map.take("fileSystem"), |field| file_system(&field, root_access, report));
     let valkey = or_default(map.take("valkey"), |field| valkey(&field, report));
     let persistence = or_default(map.take("persistence"), |field| persistence(&field, report));
-    let rollout = or_default(map.take("rollout"), |field| rollout(&field, launch_type, report));
+    let rollout = or_default(map.take("rollout"), |field| {
+        rollout(&field, created, launch_type, report)
+    });
     let tags = or_default(map.take("tags"), |field| {
         let tags = field.texts(report, forms::tag_key, forms::tag_value)?;
         if tags.len() > TAGS_MAX {
@@ -224,7 +227,7 @@ fn valkey(field: &Field<'_>, report: &mut Report) -> Option<Valkey> {
     Some(Valkey {})
 }
 
-fn rollout(field: &Field<'_>, launch_type: Option<LaunchType>, report: &mut Report) -> Option<Rollout> {
+fn rollout(field: &Field<'_>, created: bool, launch_type: Option<LaunchType>, report: &mut Report) -> Option<Rollout> {
     let default = Rollout::default();
     let mut map = field.map(report)?;
     let stop_timeout_seconds = or(
@@ -243,12 +246,25 @@ fn rollout(field: &Field<'_>, launch_type: Option<LaunchType>, report: &mut Repo
             Some(seconds)
         },
     );
-    map.later(
-        report,
-        "firstTransition",
-        "the careful first transition of a service that has never persisted",
-        "remove it",
-    );
+    let first_transition = or_default(map.take("firstTransition"), |field| {
+        let choice = field.choice(
+            report,
+            &[
+                ("Wait", FirstTransition::Wait),
+                ("AcceptLoss", FirstTransition::AcceptLoss),
+            ],
+            &[],
+        )?;
+        if created && choice == FirstTransition::AcceptLoss {
+            field.say(
+                report,
+                "is for services that exist; this document makes its own, which persists from its first start",
+                "remove it, or remove `service.create`",
+            );
+            return None;
+        }
+        Some(choice)
+    });
     map.later(report, "requireSnapshot", "a snapshot before each stop", "remove it");
     map.later(report, "liveOnly", "changing settings of a running server", "remove it");
     map.later(
@@ -260,6 +276,7 @@ fn rollout(field: &Field<'_>, launch_type: Option<LaunchType>, report: &mut Repo
     map.finish(report, &[]);
     Some(Rollout {
         stop_timeout_seconds: stop_timeout_seconds?,
+        first_transition: first_transition?,
     })
 }
 

@@ -11,7 +11,12 @@ use crate::types::{Create, LaunchType, LogGroup, RETENTION_DAYS, Service, TaskRo
 /// The most words of `extraFlags`.
 const FLAGS_MAX: usize = 64;
 
-pub(super) fn service(field: &Field<'_>, launch_type: &mut Option<LaunchType>, report: &mut Report) -> Option<Service> {
+pub(super) fn service(
+    field: &Field<'_>,
+    created: &mut bool,
+    launch_type: &mut Option<LaunchType>,
+    report: &mut Report,
+) -> Option<Service> {
     let mut map = field.map(report)?;
     let name = map
         .require(report, "name", "write the name of the ECS service")
@@ -23,13 +28,9 @@ pub(super) fn service(field: &Field<'_>, launch_type: &mut Option<LaunchType>, r
         let port = field.whole(report, &(1..=u32::from(u16::MAX)))?;
         u16::try_from(port).ok()
     });
-    let create = map
-        .require(
-            report,
-            "create",
-            "write `create:` with an `image`; adopting a service that exists comes with a later version of valkeep",
-        )
-        .and_then(|field| create(&field, launch_type, report));
+    let create_field = map.take("create");
+    *created = create_field.is_some();
+    let create = optional(create_field, |field| create(&field, launch_type, report));
     map.finish(report, &[]);
     Some(Service {
         name: name?,

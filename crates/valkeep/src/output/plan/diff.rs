@@ -12,6 +12,29 @@ pub(super) fn fields(from: Option<&impl Serialize>, to: &impl Serialize) -> Vec<
     fields
 }
 
+/// Lists whose elements have names, as objects by name: one added container or variable is then one difference.
+pub(super) fn by_name(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), by_name(value)))
+            .collect(),
+        Value::Array(items) if !items.is_empty() && items.iter().all(|item| item["name"].is_string()) => items
+            .iter()
+            .map(|item| {
+                let mut item = by_name(item);
+                let name = item
+                    .as_object_mut()
+                    .and_then(|members| members.shift_remove("name"))
+                    .and_then(|name| name.as_str().map(ToOwned::to_owned))
+                    .unwrap_or_default();
+                (name, item)
+            })
+            .collect(),
+        other => other.clone(),
+    }
+}
+
 /// A value as JSON.
 pub(super) fn value(value: &(impl Serialize + ?Sized)) -> Value {
     serde_json::to_value(value).expect("our own types have text keys and finite numbers")

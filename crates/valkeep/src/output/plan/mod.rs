@@ -115,10 +115,7 @@ impl PlanView {
     /// Puts the planner's forecast in words. `observed` is what was seen, for the values that a step replaces.
     pub(crate) fn new(desired: &Desired, observed: &Observed, forecast: &Forecast) -> Self {
         let Forecast { stages, left } = forecast;
-        let running = observed
-            .running_definition
-            .present()
-            .and_then(|running| running.definition.as_ref());
+        let running = observed.running_definition.present();
         let views: Vec<Stage> = stages
             .iter()
             .map(|plan| Stage {

@@ -1,13 +1,14 @@
 //! Each step in words: what it is about, and every value from and to.
 
-use super::diff::{fields, value};
+use super::diff::{by_name, fields, value};
 use super::{Field, StepView, Verb};
 use serde_json::Value;
 use valkeep_core::desired::Throughput;
-use valkeep_core::{Step, Tags, TaskDefinition};
+use valkeep_core::observed::ObservedDefinition;
+use valkeep_core::{Step, Tags};
 
 /// A step; `running` is the task definition that the service runs, which a new one replaces.
-pub(super) fn view(step: &Step, running: Option<&TaskDefinition>) -> StepView {
+pub(super) fn view(step: &Step, running: Option<&ObservedDefinition>) -> StepView {
     let Words { change, name, fields } = words(step, running);
     StepView {
         change,
@@ -33,7 +34,7 @@ struct Words {
     fields: Vec<Field>,
 }
 
-fn words(step: &Step, running: Option<&TaskDefinition>) -> Words {
+fn words(step: &Step, running: Option<&ObservedDefinition>) -> Words {
     match step {
         Step::CreateSecurityGroup {
             name,
@@ -144,7 +145,22 @@ fn words(step: &Step, running: Option<&TaskDefinition>) -> Words {
         Step::RegisterTaskDefinition { definition, tags: _ } => Words {
             change: if running.is_some() { Verb::Change } else { Verb::Create },
             name: definition.family.clone(),
-            fields: fields(running, definition),
+            fields: fields(running.and_then(|running| running.definition.as_ref()), definition),
+        },
+        Step::RegisterRevision {
+            from: _,
+            definition,
+            tags: _,
+        } => Words {
+            change: Verb::Change,
+            name: definition.text("family").unwrap_or_default().to_owned(),
+            fields: fields(
+                running
+                    .and_then(|running| running.raw.as_ref())
+                    .map(|raw| by_name(&raw.normal()))
+                    .as_ref(),
+                &by_name(&definition.normal()),
+            ),
         },
         Step::CreateService {
             cluster,

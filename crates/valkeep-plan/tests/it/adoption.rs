@@ -1,0 +1,526 @@
+//! Services that somebody else makes: what is laid over their definitions, and in which order they are taken over.
+
+use crate::world::*;
+use serde_json::{Value, json};
+use std::path::Path;
+use valkeep_core::desired::{Adopted, FirstTransition, Origin};
+use valkeep_core::identity::{TAG_ADOPTED, TAG_BASE, TAG_STARTING};
+use valkeep_core::observed::{
+    Deployment, ObservedDefinition, Rollout, ScalingTarget, Service, ServiceKind, ServiceSettings, ServiceStatus,
+};
+use valkeep_core::task_definition::EfsVolume;
+use valkeep_core::{Desired, Fact, HoldReason, Observed, RawDefinition, Step, Tags};
+use valkeep_plan::overlay::{Overlay, lay_over, take_off};
+use valkeep_plan::{fold, plan};
+
+const BASE: &str = "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:7";
+
+/// Every definition of the corpus, with its file's name.
+fn corpus() -> Vec<(String, RawDefinition)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/definitions");
+    let mut found: Vec<(String, RawDefinition)> = std::fs::read_dir(&folder)
+        .expect("the corpus")
+        .map(|entry| {
+            let path = entry.expect("an entry").path();
+            let text = std::fs::read_to_string(&path).expect("readable");
+            let file: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let raw = RawDefinition::new(file["definition"].clone()).expect("an object");
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, raw)
+        })
+        .collect();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    assert!(found.len() >= 15, "the corpus is there");
+    found
+}
+
+fn one_of(name: &str) -> RawDefinition {
+    let all = corpus();
+    all.into_iter()
+        .find(|(found, _)| found == name)
+        .expect("in the corpus")
+        .1
+}
+
+fn adopting(first_transition: FirstTransition) -> Desired {
+    Desired {
+        origin: Origin::Adopted(Adopted { first_transition }),
+        task_role: valkeep_core::desired::TaskRoleSpec {
+            name: "trigpointing-ecs-task-role".into(),
+            root_access: true,
+        },
+        ..desired()
+    }
+}
+
+fn disabling() -> Desired {
+    Desired {
+        persistence: valkeep_core::desired::Persistence::Disabled,
+        ..adopting(FirstTransition::Wait)
+    }
+}
+
+fn observed_revision(arn: &str, raw: RawDefinition, tags: Tags) -> ObservedDefinition {
+    ObservedDefinition {
+        arn: arn.into(),
+        active: true,
+        tags,
+        definition: None,
+        raw: Some(Box::new(raw)),
+    }
+}
+
+/// A service of Terraform's, running `base` with ECS's own deployment settings.
+fn terraformed(base: RawDefinition) -> Observed {
+    let service = Service {
+        arn: "arn:aws:ecs:eu-west-1:123456789012:service/cluster/cache".into(),
+        status: ServiceStatus::Active,
+        task_definition: BASE.into(),
+        desired: 1,
+        running: 1,
+        pending: 0,
+        tags: Tags::from([("made-by".to_owned(), "terraform".to_owned())]),
+        settings: ServiceSettings {
+            subnets: desired().network.subnets,
+            groups: desired().network.task_groups,
+            assign_public_ip: false,
+            minimum_healthy_percent: Some(100),
+            maximum_percent: Some(200),
+            circuit_breaker: false,
+            rollback: false,
+            zone_rebalancing: Some(true),
+            enable_execute_command: true,
+            registry_arn: None,
+        },
+        kind: ServiceKind::default(),
+        deployments: vec![Deployment {
+            id: "ecs-svc/1".into(),
+            primary: true,
+            task_definition: BASE.into(),
+            rollout: Rollout::Completed,
+            reason: None,
+            failed_tasks: 0,
+            running: 1,
+            updated_at: None,
+            created_at: None,
+        }],
+        events: Vec::new(),
+    };
+    Observed {
+        role: Fact::Present(valkeep_core::observed::Role {
+            arn: "arn:aws:iam::123456789012:role/trigpointing-ecs-task-role".into(),
+        }),
+        service: Fact::Present(service),
+        running_definition: Fact::Present(observed_revision(BASE, base, Tags::new())),
+        base: Fact::Absent,
+        scaling: Fact::Absent,
+        tasks: Fact::Present(vec![task(BASE)]),
+        valkey: Fact::Present(info()),
+        ..fresh()
+    }
+}
+
+fn running(world: &Observed) -> &ObservedDefinition {
+    world.running_definition.present().expect("a definition")
+}
+
+fn raw(world: &Observed) -> &RawDefinition {
+    running(world).raw.as_ref().expect("whole")
+}
+
+fn the_service(world: &Observed) -> &Service {
+    world.service.present().expect("a service")
+}
+
+#[test]
+fn every_definition_takes_persistence_and_gives_it_back_exactly() {
+    let volume = EfsVolume {
+        name: "valkeep-data".into(),
+        file_system: valkeep_core::ids::FileSystemId::parse("fs-0123456789abcdef0").expect("an id"),
+        access_point: valkeep_core::ids::AccessPointId::parse("fsap-0123456789abcdef0").expect("an id"),
+    };
+    let snapshots = snapshots();
+    let overlay = Overlay {
+        container: "valkey",
+        port: 6379,
+        stop_timeout_s: 120,
+        snapshots: &snapshots,
+        volume: &volume,
+        path: "/valkey-data",
+        user: "1000:1000",
+        role_arn: "arn:aws:iam::123456789012:role/trigpointing-ecs-task-role",
+        stale_before: None,
+    };
+    for (name, base) in corpus() {
+        let laid = lay_over(&base, &overlay).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+        assert!(!laid.same(&base), "{name}");
+        let back = take_off(&laid).unwrap_or_else(|| panic!("{name} has its label"));
+        assert_eq!(back.differences(&base), Vec::<String>::new(), "{name}");
+        assert_eq!(base.lost_in(&back), Vec::<String>::new(), "{name}");
+        let again = lay_over(&back, &overlay).expect("it did before");
+        assert_eq!(again.differences(&laid), Vec::<String>::new(), "{name}");
+        let server = laid.container("valkey").expect("is there");
+        assert_eq!(
+            server["image"],
+            base.container("valkey").expect("is there")["image"],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_running_server_is_taken_over_in_the_strict_order() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    let mut world = terraformed(one_of("seed"));
+    let calls = converge(&document, &mut world);
+    let on_ecs: Vec<&str> = calls
+        .iter()
+        .flatten()
+        .copied()
+        .filter(|call| call.starts_with("ecs:"))
+        .collect();
+    assert_eq!(
+        on_ecs,
+        [
+            "ecs:TagResource",            // taken over, with what it was like
+            "ecs:RegisterTaskDefinition", // the base with persistence on it
+            "ecs:TagResource",            // desired count 0 will be ours
+            "ecs:UpdateService",          // 0
+            "ecs:UpdateService",          // the new definition and the settings
+            "ecs:UpdateService",          // 1
+        ]
+    );
+    let service = the_service(&world);
+    assert_eq!((service.desired, service.settings.maximum_percent), (1, Some(100)));
+    assert!(!service.tags.contains_key(TAG_STARTING));
+    assert!(service.settings.enable_execute_command, "what is not ours stays");
+    assert_eq!(running(&world).tags.get(TAG_BASE).map(String::as_str), Some("7"));
+}
+
+#[test]
+fn a_cache_that_was_never_persisted_is_not_lost_without_being_asked() {
+    let document = adopting(FirstTransition::Wait);
+    let mut world = terraformed(one_of("seed"));
+    converge(&document, &mut world);
+    let plan = checked(&document, &world);
+    let held = plan
+        .holds
+        .iter()
+        .find(|hold| hold.reason == HoldReason::FirstTransition);
+    assert!(held.expect("it waits").message.contains("42 keys"));
+    assert_eq!(the_service(&world).task_definition, BASE);
+    assert_eq!(the_service(&world).desired, 1);
+}
+
+#[test]
+fn an_empty_server_has_nothing_to_lose() {
+    let document = adopting(FirstTransition::Wait);
+    let mut world = terraformed(one_of("seed"));
+    world.valkey.present_mut().expect("answers").keys = 0;
+    converge(&document, &mut world);
+    assert_ne!(the_service(&world).task_definition, BASE);
+}
+
+#[test]
+fn a_users_own_desired_0_is_never_undone() {
+    let document = adopting(FirstTransition::Wait);
+    let mut world = terraformed(one_of("seed"));
+    let service = world.service.present_mut().expect("a service");
+    (service.desired, service.running) = (0, 0);
+    world.tasks = Fact::Present(Vec::new());
+    world.valkey = Fact::Absent;
+    converge(&document, &mut world);
+    let service = the_service(&world);
+    assert_ne!(service.task_definition, BASE, "nothing runs, so nothing is lost");
+    assert_eq!(service.desired, 0);
+}
+
+/// Interrupted anywhere, with time going on or not: the next look ends it, and never with two servers.
+#[test]
+fn interrupted_after_any_step_it_is_ended() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    for stop_after in 0..20 {
+        for time_goes_on in [false, true] {
+            let mut world = terraformed(one_of("sidecars"));
+            let mut aws = Aws::default();
+            let mut done = 0;
+            'first: for _ in 0..20 {
+                for step in checked(&document, &world).steps {
+                    if done == stop_after {
+                        break 'first;
+                    }
+                    let answer = aws.answer(&step);
+                    fold(&mut world, &step, &answer);
+                    done += 1;
+                }
+                settle(&mut world);
+            }
+            if time_goes_on {
+                settle(&mut world);
+            }
+            converge(&document, &mut world);
+            let service = the_service(&world);
+            assert_eq!(service.desired, 1, "after {stop_after}");
+            assert_ne!(service.task_definition, BASE, "after {stop_after}");
+            assert!(!service.tags.contains_key(TAG_STARTING), "after {stop_after}");
+        }
+    }
+}
+
+/// Taken down for a definition that then cannot be made: the service does not stay down for it.
+#[test]
+fn a_half_done_0_is_ended_even_when_persistence_cannot_come() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    let mut world = terraformed(one_of("seed"));
+    let mut aws = Aws::default();
+    while the_service(&world).desired == 1 {
+        for step in checked(&document, &world).steps {
+            let answer = aws.answer(&step);
+            fold(&mut world, &step, &answer);
+        }
+        if the_service(&world).desired == 1 {
+            settle(&mut world);
+        }
+    }
+    let access_point = world.access_point.present_mut().expect("is there");
+    access_point.path = "/elsewhere".into();
+    converge(&document, &mut world);
+    let service = the_service(&world);
+    assert_eq!((service.desired, service.task_definition.as_str()), (1, BASE));
+    assert!(!service.tags.contains_key(TAG_STARTING));
+}
+
+#[test]
+fn disabling_persistence_returns_to_the_base_exactly() {
+    for (name, base) in corpus() {
+        let mut world = terraformed(base.clone());
+        let before = the_service(&world).settings.clone();
+        converge(&adopting(FirstTransition::AcceptLoss), &mut world);
+        world.base = Fact::Present(observed_revision(BASE, base, Tags::new()));
+        converge(&disabling(), &mut world);
+        let service = the_service(&world);
+        assert_eq!(service.task_definition, BASE, "{name}");
+        assert_eq!(service.settings, before, "{name}");
+        assert_eq!(service.desired, 1, "{name}");
+    }
+}
+
+#[test]
+fn a_deploy_from_a_copy_of_ours_is_taken_as_it_is_and_its_base_is_the_copys() {
+    let document = adopting(FirstTransition::Wait);
+    let mut world = terraformed(one_of("sidecars"));
+    converge(&adopting(FirstTransition::AcceptLoss), &mut world);
+    // A pipeline takes what runs, puts a new image in and deploys it, without tags.
+    let mut copy = raw(&world).registration();
+    copy["containerDefinitions"][0]["image"] = json!("valkey/valkey:8.1");
+    let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:9";
+    deploy(&mut world, arn, RawDefinition::new(copy).expect("an object"));
+    assert_eq!(calls(&checked(&document, &world)), Vec::<&str>::new());
+    // Disabled again, the new image stays.
+    converge(&disabling(), &mut world);
+    let server = raw(&world).container("valkey").expect("is there");
+    assert_eq!(server["image"], "valkey/valkey:8.1");
+    assert_eq!(server["entryPoint"], Value::Null);
+    assert_eq!(raw(&world).volumes().len(), 0);
+}
+
+#[test]
+fn a_deploy_without_persistence_is_the_new_base() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    let mut world = terraformed(one_of("seed"));
+    converge(&document, &mut world);
+    let mut next = one_of("seed").registration();
+    next["containerDefinitions"][0]["image"] = json!("valkey/valkey:8.1");
+    let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:12";
+    deploy(&mut world, arn, RawDefinition::new(next).expect("an object"));
+    let calls = converge(&document, &mut world);
+    let registered = calls
+        .iter()
+        .flatten()
+        .filter(|call| **call == "ecs:RegisterTaskDefinition");
+    assert_eq!(registered.count(), 1);
+    assert_eq!(running(&world).tags.get(TAG_BASE).map(String::as_str), Some("12"));
+    let server = raw(&world).container("valkey").expect("is there");
+    assert_eq!(server["image"], "valkey/valkey:8.1");
+    // Without the document's word the live cache of that deploy is not given up.
+    deploy(&mut world, arn, one_of("seed"));
+    let plan = checked(&adopting(FirstTransition::Wait), &world);
+    assert!(plan.holds.iter().any(|hold| hold.reason == HoldReason::FirstTransition));
+}
+
+/// Somebody else rolls out a revision.
+fn deploy(world: &mut Observed, arn: &str, raw: RawDefinition) {
+    world.running_definition = Fact::Present(observed_revision(arn, raw, Tags::new()));
+    world.base = Fact::Absent;
+    let service = world.service.present_mut().expect("a service");
+    service.task_definition = arn.into();
+    service.deployments[0].task_definition = arn.into();
+    world.tasks = Fact::Present(vec![task(arn)]);
+}
+
+#[test]
+fn what_cannot_be_taken_over_is_stalled_with_a_next_step_and_nothing_is_made() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    type Change = fn(&mut Observed);
+    let cases: [(HoldReason, Change); 13] = [
+        (HoldReason::UnsupportedScheduling, |world| {
+            kind(world).scheduling = "DAEMON".into()
+        }),
+        (HoldReason::UnsupportedController, |world| {
+            kind(world).controller = "CODE_DEPLOY".into()
+        }),
+        (HoldReason::UnsupportedStrategy, |world| {
+            kind(world).strategy = "BLUE_GREEN".into()
+        }),
+        (HoldReason::MoreThanOneTask, |world| service(world).desired = 2),
+        (HoldReason::Autoscaled, |world| {
+            world.scaling = Fact::Present(ScalingTarget { min: 1, max: 4 });
+        }),
+        (HoldReason::OtherNetwork, |world| {
+            service(world).settings.subnets.push(subnet("subnet-0fffffffffffffff9"))
+        }),
+        (HoldReason::OtherNetwork, |world| {
+            service(world).settings.groups = vec![sg("sg-0999999999999999a")]
+        }),
+        (HoldReason::UnsupportedNetworkMode, |world| {
+            edit(world, |task| task["networkMode"] = json!("bridge"))
+        }),
+        (HoldReason::AmbiguousContainer, |world| {
+            edit(world, |task| task["containerDefinitions"][0]["name"] = json!("cache"));
+        }),
+        (HoldReason::AmbiguousContainer, |world| {
+            edit(world, |task| {
+                let mut second = task["containerDefinitions"][0].clone();
+                second["name"] = json!("second");
+                task["containerDefinitions"]
+                    .as_array_mut()
+                    .expect("a list")
+                    .push(second);
+            });
+        }),
+        (HoldReason::CommandNotUnderstood, |world| {
+            edit(world, |task| {
+                task["containerDefinitions"][0]["image"] = json!("bitnami/valkey:8.0")
+            });
+        }),
+        (HoldReason::OtherRole, |world| {
+            edit(world, |task| {
+                task["taskRoleArn"] = json!("arn:aws:iam::123456789012:role/another")
+            });
+        }),
+        (HoldReason::WouldHideData, |world| {
+            edit(world, |task| {
+                task["volumes"] =
+                    json!([{"name": "old", "efsVolumeConfiguration": {"fileSystemId": "fs-0fffffffffffffff1"}}]);
+                task["containerDefinitions"][0]["mountPoints"] =
+                    json!([{"sourceVolume": "old", "containerPath": "/data/"}]);
+            });
+        }),
+    ];
+    for (reason, change) in cases {
+        let mut world = terraformed(one_of("seed"));
+        change(&mut world);
+        let plan = checked(&document, &world);
+        let held = plan.holds.iter().find(|hold| hold.reason == reason);
+        let held = held.unwrap_or_else(|| panic!("{reason:?} in {:#?}", plan.holds));
+        assert!(held.hint.is_some(), "{reason:?}");
+        assert_eq!(calls(&plan), Vec::<&str>::new(), "{reason:?}");
+    }
+}
+
+fn service(world: &mut Observed) -> &mut Service {
+    world.service.present_mut().expect("a service")
+}
+
+fn kind(world: &mut Observed) -> &mut ServiceKind {
+    &mut service(world).kind
+}
+
+fn edit(world: &mut Observed, change: impl FnOnce(&mut Value)) {
+    let mut text = raw(world).registration();
+    change(&mut text);
+    let changed = RawDefinition::new(text).expect("an object");
+    world.running_definition = Fact::Present(observed_revision(BASE, changed, Tags::new()));
+}
+
+#[test]
+fn a_service_that_another_looks_after_is_left_alone() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    let mut world = terraformed(one_of("seed"));
+    service(&mut world).tags.insert(TAG_ADOPTED.into(), "somebody".into());
+    let plan = checked(&document, &world);
+    assert!(plan.holds.iter().any(|hold| hold.reason == HoldReason::NotOurs));
+    assert_eq!(calls(&plan), Vec::<&str>::new());
+}
+
+#[test]
+fn a_service_that_is_not_there_cannot_be_taken_over() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    let world = Observed {
+        scaling: Fact::Absent,
+        base: Fact::Absent,
+        ..fresh()
+    };
+    let plan = checked(&document, &world);
+    assert!(plan.holds.iter().any(|hold| hold.reason == HoldReason::NotFound));
+    assert_eq!(calls(&plan), Vec::<&str>::new());
+}
+
+#[test]
+fn the_critic_refuses_what_would_change_somebody_elses_settings_or_lose_a_cache() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    let mut world = terraformed(one_of("seed"));
+    let mut spoiled = Vec::new();
+    for _ in 0..20 {
+        let now = plan(&document, &world, now());
+        for step in &now.steps {
+            if let Step::RegisterRevision { from, definition, tags } = step {
+                let mut other = definition.registration();
+                other["containerDefinitions"][0]["image"] = json!("valkey/valkey:latest");
+                spoiled.push((
+                    world.clone(),
+                    Step::RegisterRevision {
+                        from: from.clone(),
+                        definition: Box::new(RawDefinition::new(other).expect("an object")),
+                        tags: tags.clone(),
+                    },
+                ));
+            }
+        }
+        let mut aws = Aws::default();
+        for step in &now.steps {
+            let answer = aws.answer(step);
+            fold(&mut world, step, &answer);
+        }
+        settle(&mut world);
+    }
+    let (before, step) = spoiled.pop().expect("a registration");
+    let judged = |document: &Desired, world: &Observed, step: Step| {
+        let plan = valkeep_core::Plan {
+            steps: vec![step],
+            ..valkeep_core::Plan::default()
+        };
+        let judged = valkeep_plan::critic(document, world, &plan);
+        judged
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|one| one.rule)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&document, &before, step), [valkeep_plan::Rule::LeftAlone]);
+    let mark = Step::Tag {
+        resource: valkeep_core::Resource::Service,
+        id: the_service(&before).arn.clone(),
+        set: Tags::from([(TAG_STARTING.to_owned(), "true".to_owned())]),
+        remove: Vec::new(),
+    };
+    assert_eq!(
+        judged(&document, &before, mark.clone()),
+        Vec::<valkeep_plan::Rule>::new()
+    );
+    assert_eq!(
+        judged(&adopting(FirstTransition::Wait), &before, mark),
+        [valkeep_plan::Rule::NoStaleLoad]
+    );
+}

@@ -1,0 +1,292 @@
+//! Services that somebody else makes, through the real SDK: every definition of the corpus is taken over and given back,
+//! a second look changes nothing, and deploys by others are followed.
+
+use anyhow::{Result, bail};
+use localaws::{Delays, world};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::time::Duration;
+use valkeep_core::identity::TAG_BASE;
+use valkeep_core::{Desired, HoldKind, HoldReason, RawDefinition};
+use valkeep_tests::pass::{Pass, pass};
+use valkeep_tests::scene::Scene;
+use valkeep_tests::terraform::{adopting, corpus, definition};
+
+const ACCEPT: &str = "AcceptLoss";
+/// Between two passes.
+const PACE: Duration = Duration::from_secs(15);
+
+fn desired(scene: &Scene, text: &str) -> Desired {
+    let document =
+        valkeep_document::read("adopted.yaml", text.as_bytes()).unwrap_or_else(|findings| panic!("{findings}"));
+    document
+        .desired(&scene.scope(), 1)
+        .unwrap_or_else(|findings| panic!("{findings}"))
+}
+
+async fn one_pass(scene: &Scene, text: &str) -> Result<Pass> {
+    let pass = pass(&scene.client(), Some(&scene.valkey), desired(scene, text), || {
+        scene.aws.now()
+    })
+    .await?;
+    assert_eq!(pass.failures, Vec::new());
+    Ok(pass)
+}
+
+/// Passes until nothing is done and nothing is waited for; every step that was done.
+async fn settle(scene: &Scene, text: &str) -> Result<Vec<&'static str>> {
+    let mut done = Vec::new();
+    let mut holds = Vec::new();
+    for _ in 0..60 {
+        let pass = one_pass(scene, text).await?;
+        let waiting = pass
+            .plan
+            .holds
+            .iter()
+            .any(|hold| hold.kind == HoldKind::Waiting && hold.reason != HoldReason::Dependency);
+        if pass.done.is_empty() && !waiting {
+            return Ok(done);
+        }
+        done.extend(pass.done.iter().map(valkeep_core::Step::action));
+        holds = pass.plan.holds;
+        tokio::time::advance(PACE).await;
+    }
+    bail!("no rest after 60 passes: {done:?}, {holds:#?}")
+}
+
+fn scene() -> Scene {
+    Scene::new(Delays::default())
+}
+
+/// The registrations and updates among steps, which make revisions and deployments.
+fn count(steps: &[&str], action: &str) -> usize {
+    steps.iter().filter(|step| **step == action).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_definition_is_taken_over_and_given_back() -> Result<()> {
+    for one in corpus() {
+        let scene = scene();
+        let base = scene.terraformed("cache", &one.registered).await;
+        let registered = scene.described(&base);
+        let settings = scene.service("cache")["deploymentConfiguration"].clone();
+        let document = adopting("cache", ACCEPT);
+        settle(&scene, &document).await?;
+
+        let service = scene.service("cache");
+        let arn = service["taskDefinition"].as_str().expect("an ARN");
+        assert_ne!(arn, base, "{}", one.name);
+        assert_eq!(
+            (&service["desiredCount"], &service["runningCount"]),
+            (&json!(1), &json!(1))
+        );
+        assert_eq!(service["deploymentConfiguration"]["maximumPercent"], 100);
+        let laid = scene.described(arn);
+        let back = valkeep_plan::overlay::take_off(&laid).expect("has its label");
+        assert_eq!(
+            back.differences(&scene.described(&base)),
+            Vec::<String>::new(),
+            "{}",
+            one.name
+        );
+        assert_eq!(registered.lost_in(&back), Vec::<String>::new(), "{}", one.name);
+
+        let again = one_pass(&scene, &document).await?;
+        assert_eq!(again.done, Vec::new(), "{}: planning again changes nothing", one.name);
+
+        // Off again: the very revision that Terraform knows, and its settings.
+        let off = format!("{document}  persistence: {{enabled: false}}\n").replace(ACCEPT, "Wait");
+        settle(&scene, &off).await?;
+        let service = scene.service("cache");
+        assert_eq!(service["taskDefinition"], json!(base), "{}", one.name);
+        assert_eq!(service["deploymentConfiguration"], settings, "{}", one.name);
+        assert_eq!(service["desiredCount"], 1);
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_each() -> Result<()> {
+    const SERVICES: usize = 100;
+    let scene = scene();
+    let definitions: Vec<_> = corpus().into_iter().cycle().take(SERVICES).collect();
+    let name = |index: usize| format!("cache-{index}");
+    // A role has room for about 20 of valkeep's policies.
+    let role = |index: usize| format!("task-role-{index}");
+    let document =
+        |index: usize, transition: &str| adopting(&name(index), transition).replace(world::TASK_ROLE, &role(index));
+    let mut first = Vec::new();
+    for (index, one) in definitions.iter().enumerate() {
+        let base = scene
+            .terraformed(&name(index), &scene.with_role(&one.registered, &role(index)))
+            .await;
+        first.push(scene.described(&base));
+        settle(&scene, &document(index, ACCEPT)).await?;
+    }
+
+    // One process looks twice: what never changes it reads once.
+    let client = scene.client();
+    for round in ["first", "second"] {
+        scene.aws.clear_calls();
+        for index in 0..SERVICES {
+            let desired = desired(&scene, &document(index, ACCEPT));
+            let pass = pass(&client, Some(&scene.valkey), desired, || scene.aws.now()).await?;
+            assert_eq!(pass.done, Vec::new(), "{index}");
+        }
+        let calls = scene.aws.calls();
+        let changes = calls.iter().filter(|call| !is_read(&call.operation)).count();
+        println!(
+            "{round} look at {SERVICES} adopted services: {} reads, {changes} changes",
+            calls.len() - changes
+        );
+        assert_eq!(changes, 0);
+        assert!(
+            round == "first" || calls.len() <= 14 * SERVICES,
+            "at most 14 reads each"
+        );
+    }
+
+    // A pipeline that keeps what it finds: a new image on a copy of what runs.
+    for (index, one) in definitions.iter().enumerate() {
+        let service = scene.service(&name(index));
+        let mut copy = scene
+            .described(service["taskDefinition"].as_str().expect("an ARN"))
+            .registration();
+        new_image(&mut copy);
+        scene.deploy(&name(index), &RawDefinition::new(copy).expect("an object"));
+        let done = settle(&scene, &document(index, "Wait")).await?;
+        assert_eq!(count(&done, "ecs:RegisterTaskDefinition"), 0, "{}: {done:?}", one.name);
+        assert_eq!(count(&done, "ecs:UpdateService"), 0, "{}: {done:?}", one.name);
+    }
+
+    // A pipeline that deploys its own definition: one registration, and the way through desired count 0.
+    for (index, one) in definitions.iter().enumerate() {
+        let mut next = first[index].registration();
+        new_image(&mut next);
+        let base = scene.deploy(&name(index), &RawDefinition::new(next).expect("an object"));
+        let done = settle(&scene, &document(index, ACCEPT)).await?;
+        assert_eq!(count(&done, "ecs:RegisterTaskDefinition"), 1, "{}: {done:?}", one.name);
+        assert_eq!(
+            count(&done, "ecs:UpdateService"),
+            3,
+            "{}: down, the new definition, up: {done:?}",
+            one.name
+        );
+        let pass = one_pass(&scene, &document(index, ACCEPT)).await?;
+        let running = pass.observed.running_definition.present().expect("a definition");
+        assert_eq!(
+            running.tags.get(TAG_BASE).map(String::as_str),
+            base.rsplit(':').next(),
+            "{}",
+            one.name
+        );
+    }
+    Ok(())
+}
+
+fn new_image(definition: &mut Value) {
+    for container in definition["containerDefinitions"].as_array_mut().expect("containers") {
+        if container["name"] == "valkey" {
+            let image = container["image"]
+                .as_str()
+                .expect("an image")
+                .replace(":8.0", ":8.1")
+                .replace(":7.0", ":7.2");
+            container["image"] = json!(image);
+        }
+    }
+}
+
+fn is_read(operation: &str) -> bool {
+    ["Describe", "List", "Get", "Head"]
+        .iter()
+        .any(|verb| operation.starts_with(verb))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_is_not_lost_unless_the_document_says_so() -> Result<()> {
+    let scene = scene();
+    let base = scene.terraformed("cache", &definition("seed").registered).await;
+    settle(&scene, &adopting("cache", "Wait")).await?;
+    let pass = one_pass(&scene, &adopting("cache", "Wait")).await?;
+    let held = pass
+        .plan
+        .holds
+        .iter()
+        .find(|hold| hold.reason == HoldReason::FirstTransition);
+    assert_eq!(held.expect("it waits").kind, HoldKind::Stalled);
+    let service = scene.service("cache");
+    assert_eq!(
+        (&service["taskDefinition"], &service["desiredCount"]),
+        (&json!(base), &json!(1))
+    );
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scaled_service_is_left_alone_until_it_is_not() -> Result<()> {
+    let scene = scene();
+    scene.terraformed("cache", &definition("seed").registered).await;
+    let target = json!({
+        "ServiceNamespace": "ecs", "ResourceId": format!("service/{}/cache", world::CLUSTER),
+        "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 1, "MaxCapacity": 3,
+    });
+    scene.look(localaws::Service::Scaling, "RegisterScalableTarget", &target);
+    let pass = one_pass(&scene, &adopting("cache", ACCEPT)).await?;
+    assert_eq!(pass.done, Vec::new());
+    assert!(pass.plan.holds.iter().any(|hold| hold.reason == HoldReason::Autoscaled));
+    scene.look(localaws::Service::Scaling, "DeregisterScalableTarget", &target);
+    assert_ne!(settle(&scene, &adopting("cache", ACCEPT)).await?, Vec::<&str>::new());
+    Ok(())
+}
+
+/// A definition of the corpus with some members changed, dropped or added.
+fn any_definition() -> impl Strategy<Value = Value> {
+    let all: Vec<Value> = corpus().iter().map(|one| one.registered.registration()).collect();
+    let edits = prop::collection::vec((0usize..8, "[a-zA-Z]{1,8}"), 0..6);
+    (prop::sample::select(all), edits).prop_map(|(mut definition, edits)| {
+        for (kind, word) in edits {
+            let server = &mut definition["containerDefinitions"][0];
+            let push = |list: &mut Value, item: Value| match list.as_array_mut() {
+                Some(items) => items.push(item),
+                None => *list = json!([item]),
+            };
+            match kind {
+                0 => push(&mut server["environment"], json!({"name": word, "value": word})),
+                1 => push(
+                    &mut server["secrets"],
+                    json!({"name": word, "valueFrom": format!("arn:aws:ssm:eu-west-1:1:parameter/{word}")}),
+                ),
+                2 => server["dockerLabels"][&word] = json!(word),
+                3 => server["essential"] = json!(true),
+                4 => push(&mut server["dnsServers"], json!(word)),
+                5 => server["cpu"] = json!(0),
+                6 => definition["placementConstraints"] = json!([]),
+                _ => push(&mut server["volumesFrom"], json!({"sourceContainer": "valkey"})),
+            }
+        }
+        definition
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        cases: 200,
+        ..ProptestConfig::default()
+    })]
+
+    /// What was registered and described again means what it meant, whatever AWS fills in and shuffles.
+    #[test]
+    fn a_registered_definition_reads_back_the_same(definition in any_definition()) {
+        let scene = scene();
+        let sent = RawDefinition::new(definition).expect("an object");
+        let arn = scene.register("cache", &sent);
+        let read = scene.described(&arn);
+        prop_assert_eq!(sent.normal(), read.normal());
+        prop_assert!(sent.same(&read));
+        let normal = RawDefinition::new(read.normal()).expect("an object");
+        prop_assert_eq!(normal.normal(), read.normal(), "idempotent");
+    }
+}
