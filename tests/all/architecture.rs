@@ -116,6 +116,24 @@ fn no_library_prints() {
 }
 
 #[test]
+fn only_the_planner_of_deletions_makes_steps_that_delete_storage() {
+    let source = repository().join("crates/valkeep-plan/src");
+    for step in ["DeleteFileSystem {", "DeleteMountTarget {", "DeleteAccessPoint {"] {
+        let makers: Vec<PathBuf> = walk(&source)
+            .into_iter()
+            .filter(|file| {
+                let text = std::fs::read_to_string(file).expect("a source file is text");
+                text.contains(&format!("draft.step(Step::{step}"))
+            })
+            .collect();
+        assert_eq!(makers, [source.join("deletion.rs")], "{step}");
+    }
+    let table = std::fs::read_to_string(source.join("plan.rs")).expect("a source file is text");
+    assert_eq!(table.matches("deletion::deletion(").count(), 1);
+    assert!(table.contains("if let Some(asked) = desired.deletion {\n        deletion::deletion("));
+}
+
+#[test]
 fn every_decision_is_numbered_once() {
     let mut seen = BTreeMap::new();
     for file in std::fs::read_dir(repository().join("docs/decisions")).expect("the folder exists") {

@@ -7,8 +7,7 @@ use localaws::{Delays, Fault, FaultKind, Service};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;
-use valkeep_engine::{CancellationToken, Settings};
-use valkeep_tests::scene::{Inventory, Scene, example, example_for};
+use valkeep_tests::scene::{Inventory, Running, Scene, example, example_for};
 
 const NAME: &str = "trigpointing-valkey";
 /// How long a lasting fault lasts.
@@ -91,7 +90,7 @@ async fn lasting(kind: &FaultKind) {
         scene.aws.inject(fault(service, &operation, kind));
         let running = Running::start(&scene);
         sleep(TROUBLE).await;
-        let said = format!("{:?}", running.everything_said());
+        let said = running.everything_said();
         assert!(
             scene.is_ready(NAME) || said.contains(&operation) || is_said_by_the_store(&operation, &said),
             "{kind:?} on {operation} is not told to anybody: {said}"
@@ -164,31 +163,4 @@ fn is_said_by_the_store(operation: &str, said: &str) -> bool {
         other => other,
     };
     said.contains(call)
-}
-
-/// An engine at work.
-struct Running {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<valkeep_engine::Report>,
-    snapshots: tokio::sync::watch::Receiver<valkeep_engine::Snapshot>,
-}
-
-impl Running {
-    fn start(scene: &Scene) -> Self {
-        let engine = scene.engine(Settings::default());
-        let snapshots = engine.snapshots();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(engine.run(stop.clone()));
-        Self { stop, task, snapshots }
-    }
-
-    /// Statuses and troubles of stores and of writing, as whoever only looks would see them.
-    fn everything_said(&self) -> valkeep_engine::Snapshot {
-        self.snapshots.borrow().clone()
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.expect("the engine does not panic");
-    }
 }

@@ -4,8 +4,10 @@
 mod adoption;
 mod architecture;
 mod conformance;
+mod deletions;
 mod faults;
 mod moto;
 mod restarts;
 mod stories;
 mod taken;
+mod taken_back;

@@ -9,12 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use valkeep_aws::{Aws, Options};
 use valkeep_core::ports::Clock;
 use valkeep_core::{Scope, Timestamp};
-use valkeep_engine::{Engine, Settings};
+use valkeep_engine::{CancellationToken, Engine, Report, Settings, Snapshot};
 use valkeep_store::{DocumentStore, StoreUrl};
 
 /// Where documents are put.
@@ -131,11 +132,16 @@ impl Scene {
 
     /// Waits until the status says Ready, which it must within `bound`; `what` is for the message.
     pub async fn until_ready(&self, name: &str, bound: Duration, what: &str) {
+        self.until(name, "Ready", bound, what).await;
+    }
+
+    /// Waits until a condition of the status is True, which it must be within `bound`; `what` is for the message.
+    pub async fn until(&self, name: &str, condition: &str, bound: Duration, what: &str) {
         let deadline = Instant::now() + bound;
-        while !self.is_ready(name) {
+        while !self.is_true(name, condition) {
             assert!(
                 Instant::now() < deadline,
-                "{what}: not Ready after {bound:?}: {:#?}",
+                "{what}: not {condition} after {bound:?}: {:#?}",
                 self.status(name)
             );
             sleep(Duration::from_secs(1)).await;
@@ -197,6 +203,36 @@ impl Scene {
     }
 }
 
+/// An engine at work on a scene.
+#[derive(Debug)]
+pub struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Report>,
+    snapshots: watch::Receiver<Snapshot>,
+}
+
+impl Running {
+    /// Starts one with the usual settings.
+    pub fn start(scene: &Scene) -> Self {
+        let engine = scene.engine(Settings::default());
+        let snapshots = engine.snapshots();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(engine.run(stop.clone()));
+        Self { stop, task, snapshots }
+    }
+
+    /// Statuses and troubles of stores and of writing, as whoever only looks would see them.
+    pub fn everything_said(&self) -> String {
+        format!("{:?}", *self.snapshots.borrow())
+    }
+
+    /// Stops it, and waits until it has ended.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("the engine does not panic");
+    }
+}
+
 /// Counts of what valkeep makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -225,6 +261,19 @@ pub fn example(name: &str) -> String {
         .join("../manifests/examples")
         .join(name);
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// A document that asks for its deletion; `annotations` are the names after `valkeep.dev/`.
+pub fn asking_for(annotations: &[&str], document: &str, name: &str) -> String {
+    let lines: Vec<String> = annotations
+        .iter()
+        .map(|annotation| format!("    valkeep.dev/{annotation}: {name}\n"))
+        .collect();
+    document.replacen(
+        "metadata:\n",
+        &format!("metadata:\n  annotations:\n{}", lines.concat()),
+        1,
+    )
 }
 
 /// The example document for another service, so that several can live side by side.

@@ -255,6 +255,7 @@ impl Teller {
                 security_group,
                 file_system,
                 access_point,
+                other_access_points,
                 mount_targets,
                 service,
                 running_definition,
@@ -267,6 +268,13 @@ impl Teller {
                     security_group.present().map(|one| one.id.to_string()),
                 ),
                 ("$file_system", file_system.present().map(|one| one.id.to_string())),
+                (
+                    "$other_access_point",
+                    other_access_points
+                        .present()
+                        .and_then(|all| all.first())
+                        .map(|one| one.id.to_string()),
+                ),
                 ("$access_point", access_point.present().map(|one| one.id.to_string())),
                 (
                     "$mount_target",

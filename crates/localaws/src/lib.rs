@@ -178,6 +178,11 @@ impl LocalAws {
         s3::put(&mut state, bucket, key, body.into()).expect("the bucket is there");
     }
 
+    /// Deletes an object as somebody does by hand: in a versioned bucket its versions stay.
+    pub fn delete_object(&self, bucket: &str, key: &str) {
+        s3::delete(&mut self.state(), bucket, key).expect("the bucket is there");
+    }
+
     /// The bytes of an object.
     pub fn object(&self, bucket: &str, key: &str) -> Option<Bytes> {
         s3::content_of(&self.state(), bucket, key)

@@ -156,6 +156,20 @@ async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, F
         } => ecs::set_desired(aws, cluster, name, *to).await,
         Step::ClearStarting { arn } => ecs::clear_starting(aws, arn).await,
 
+        Step::StopService {
+            cluster,
+            name,
+            arn,
+            from: _,
+        } => ecs::stop_service(aws, cluster, name, arn).await,
+        Step::DeleteService { cluster, name, .. } => ecs::delete_service(aws, cluster, name).await,
+        Step::DeregisterTaskDefinition { arn, .. } => ecs::deregister(aws, arn).await,
+        Step::DeleteAccessPoint { id, .. } => efs::delete_access_point(aws, id).await,
+        Step::DeleteMountTarget { id, .. } => efs::delete_mount_target(aws, id).await,
+        Step::DeleteFileSystem { id, .. } => efs::delete_file_system(aws, desired, id).await,
+        Step::DeleteRolePolicy { role, policy, .. } => iam::delete_role_policy(aws, role, policy).await,
+        Step::DeleteSecurityGroup { id, .. } => ec2::delete_security_group(aws, id).await,
+
         Step::Tag {
             resource,
             id,

@@ -4,10 +4,12 @@
 pub const ACTIONS: &[&str] = &[
     "application-autoscaling:DescribeScalableTargets",
     "ec2:AuthorizeSecurityGroupIngress",
-    // EFS makes and changes the interfaces of mount targets in the caller's name.
+    // EFS makes, changes and deletes the interfaces of mount targets in the caller's name.
     "ec2:CreateNetworkInterface",
     "ec2:CreateSecurityGroup",
     "ec2:CreateTags",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteSecurityGroup",
     "ec2:DeleteTags",
     "ec2:DescribeNetworkInterfaceAttribute",
     "ec2:DescribeNetworkInterfaces",
@@ -16,6 +18,8 @@ pub const ACTIONS: &[&str] = &[
     "ec2:ModifyNetworkInterfaceAttribute",
     "ec2:RevokeSecurityGroupIngress",
     "ecs:CreateService",
+    "ecs:DeleteService",
+    "ecs:DeregisterTaskDefinition",
     "ecs:DescribeServices",
     "ecs:DescribeTaskDefinition",
     "ecs:DescribeTasks",
@@ -28,7 +32,10 @@ pub const ACTIONS: &[&str] = &[
     "elasticfilesystem:CreateAccessPoint",
     "elasticfilesystem:CreateFileSystem",
     "elasticfilesystem:CreateMountTarget",
+    "elasticfilesystem:DeleteAccessPoint",
+    "elasticfilesystem:DeleteFileSystem",
     "elasticfilesystem:DeleteFileSystemPolicy",
+    "elasticfilesystem:DeleteMountTarget",
     "elasticfilesystem:DescribeAccessPoints",
     "elasticfilesystem:DescribeBackupPolicy",
     "elasticfilesystem:DescribeFileSystemPolicy",
@@ -43,6 +50,7 @@ pub const ACTIONS: &[&str] = &[
     "elasticfilesystem:TagResource",
     "elasticfilesystem:UntagResource",
     "elasticfilesystem:UpdateFileSystem",
+    "iam:DeleteRolePolicy",
     "iam:GetRole",
     "iam:GetRolePolicy",
     // RegisterTaskDefinition hands the task role and the execution role to ECS.
@@ -129,6 +137,7 @@ mod tests {
         // EFS calls these in the caller's name, and ECS checks the right to hand over a role.
         let implied = [
             "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
             "ec2:DescribeNetworkInterfaceAttribute",
             "ec2:ModifyNetworkInterfaceAttribute",
             "iam:PassRole",

@@ -3,7 +3,7 @@
 use aws_smithy_types::DateTime;
 use valkeep_core::failure::{Failure, FailureKind};
 use valkeep_core::ids::IdError;
-use valkeep_core::{Doubt, Fact, Tags, Timestamp};
+use valkeep_core::{Done, Doubt, Fact, Tags, Timestamp};
 
 /// An answer that does not hold what AWS documents.
 pub(crate) fn unexpected(call: &str, message: &str) -> Failure {
@@ -32,6 +32,14 @@ pub(crate) fn not_now(call: &str, message: String) -> Failure {
         kind: FailureKind::NotNow,
         code: "NotNow".to_owned(),
         message,
+    }
+}
+
+/// What came of deleting: what is not there is deleted, whoever did it.
+pub(crate) fn gone_or_done<T>(gone: Result<T, Failure>) -> Result<Done, Failure> {
+    match gone {
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(Done::Changed),
+        gone => gone.map(|_| Done::Changed),
     }
 }
 

@@ -150,6 +150,8 @@ fn kind(call: &str, code: &str, message: &str, status: u16) -> FailureKind {
         | "DependencyTimeout"
         | "DependencyViolation"
         | "EntityTemporarilyUnmodifiable"
+        | "FileSystemInUse"
+        | "InvalidGroup.InUse"
         | "OperationAborted"
         | "OperationAbortedException"
         | "ServiceNotActiveException"
@@ -270,6 +272,9 @@ mod tests {
             (any, "ClientException", "TaskDefinition is inactive", 400, NotFound),
             (any, "ClusterNotFoundException", "", 400, NotFound),
             (any, "InvalidGroup.NotFound", "", 400, NotFound),
+            (any, "InvalidGroup.InUse", "", 400, NotNow),
+            (any, "DependencyViolation", "", 400, NotNow),
+            (any, "FileSystemInUse", "", 409, NotNow),
             (any, "SubnetNotFound", "", 400, NotFound),
             (any, "NoSuchEntity", "", 404, NotFound),
             (any, "SecurityGroupLimitExceeded", "", 400, LimitExceeded),

@@ -52,7 +52,7 @@ pub(crate) async fn observe(aws: &Inner, desired: &Desired) -> Observed {
     let matters = |other: &AccessPoint| {
         Some(&other.id) != ours
             && other.state != LifeCycle::Deleted
-            && (other.path == *path || mounted(other.id.as_str()))
+            && (desired.deletion.is_some() || other.path == *path || mounted(other.id.as_str()))
     };
     let mut other_access_points = storage.access_points;
     if let Some(others) = other_access_points.present_mut() {

@@ -53,6 +53,8 @@ pub enum ConditionType {
     WarmStart,
     /// Something differed from the document and was not this document's own change.
     DriftDetected,
+    /// Everything that valkeep made is gone. There only while the document asks for its deletion.
+    Deleted,
 }
 
 /// Status of a condition.

@@ -48,6 +48,16 @@ pub struct Desired {
     /// The annotation `valkeep.dev/load-stale-dump: <document name>` is there: a dump older than the live data may be
     /// loaded in its place.
     pub load_stale_dump: bool,
+    /// The annotation `valkeep.dev/delete: <document name>` is there: what valkeep made for this document goes.
+    pub deletion: Option<Deletion>,
+}
+
+/// That a document asks for the deletion of what valkeep made for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// The annotation `valkeep.dev/delete-without-backup: <document name>` is there: the file system may go without a
+    /// final backup.
+    pub without_backup: bool,
 }
 
 /// How far valkeep goes.

@@ -22,7 +22,8 @@ pub const TAG_THROUGHPUT_CHANGED: &str = "valkeep.dev/throughput-changed-at";
 pub const TAG_POLICY: &str = "valkeep.dev/policy";
 /// Tag on the service: desired count 0 is valkeep's own doing and will be raised; never the user's wish.
 pub const TAG_STARTING: &str = "valkeep.dev/starting";
-/// Tag on the access point: the RDB file name that its directory is used with.
+/// Tag on the access point: the RDB file name that its directory is used with. A deletion moves this and the two below up
+/// to the file system before the access point goes, for the next access point if the deletion is taken back.
 pub const TAG_DATA_FILE: &str = "valkeep.dev/data-file";
 /// Tag on the access point: the newest server that has written its directory, like `valkey 8.0.1`.
 pub const TAG_WRITTEN_BY: &str = "valkeep.dev/written-by";

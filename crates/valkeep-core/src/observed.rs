@@ -33,7 +33,7 @@ pub struct Observed {
     /// The access point with our token or tag, or the one that the document takes.
     pub access_point: Fact<AccessPoint>,
     /// Other access points of the file system that matter: those on the same directory, and the one that the running
-    /// definition mounts.
+    /// definition mounts; every other one, ours or not, where the document asks for its deletion.
     pub other_access_points: Fact<Vec<AccessPoint>>,
     /// The task role.
     pub role: Fact<Role>,
@@ -48,14 +48,15 @@ pub struct Observed {
     /// The task definition that the service runs; `Absent` when there is no service.
     pub running_definition: Fact<ObservedDefinition>,
     /// ACTIVE revisions of our family with our tags, newest first, looked for only when the running one is not what
-    /// the document means. At most ten.
+    /// the document means. At most ten; a hundred if the document asks for its deletion.
     pub family: Fact<Vec<ObservedDefinition>>,
     /// The revision that the running one was laid over, as its tag says; looked for only where somebody else maintains the
     /// definition.
     pub base: Fact<ObservedDefinition>,
     /// What Application Auto Scaling has for the service; looked for only where somebody else makes the service.
     pub scaling: Fact<ScalingTarget>,
-    /// Tasks of the service: running, starting and stopping, and the stopped ones that ECS still remembers.
+    /// Tasks of the service: running, starting and stopping, and the stopped ones that ECS still remembers. If the
+    /// document asks for its deletion, those of our family as well, whoever started them.
     pub tasks: Fact<Vec<Task>>,
     /// The server in the running task, asked apart from AWS; not reachable is `Unknown`.
     pub valkey: Fact<ValkeyInfo>,

@@ -145,6 +145,14 @@ pub enum HoldReason {
     RefusedByCritic,
     /// The file system is in the state `error`.
     Failed,
+    /// The document asks for the deletion of its data, and there is no final backup.
+    BackupRequired,
+    /// Something is being deleted.
+    Deleting,
+    /// Somebody else uses it, so it is not deleted.
+    InUse,
+    /// It is not deleted, and that is as it should be: it is not ours, or never goes.
+    Kept,
     /// Server without TLS and IAM enforcement and the like: worth knowing.
     Warning,
 }

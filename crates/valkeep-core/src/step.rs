@@ -1,7 +1,7 @@
 //! What to do: one step is one change on AWS, with nothing left to decide.
 
 use crate::desired::{PerformanceMode, Throughput};
-use crate::ids::{FileSystemId, MountTargetId, SecurityGroupId, SubnetId, VpcId};
+use crate::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId, SubnetId, VpcId};
 use crate::observed::{AccessPoint, FileSystem, LifeCycle, LogGroup, MountTarget, Service, ServiceSettings};
 use crate::{RawDefinition, Resource, Tags, TaskDefinition, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -160,6 +160,49 @@ pub enum Step {
         set: Tags,
         remove: Vec<String>,
     },
+    /// [`crate::identity::TAG_STARTING`] on the service, then `UpdateService` desired count `from` to 0: the server saves
+    /// as it stops. The mark goes first, so that whoever finds the 0 knows that it is ours and not the user's wish.
+    StopService {
+        cluster: String,
+        name: String,
+        arn: String,
+        from: u32,
+    },
+    /// `DeleteService`, without force: ECS itself refuses it above desired count 0. Like every step that deletes it names
+    /// the `owner` tag that was seen.
+    DeleteService {
+        cluster: String,
+        name: String,
+        arn: String,
+        owner: String,
+    },
+    /// `DeleteAccessPoint`. The directory and its files stay.
+    DeleteAccessPoint {
+        id: AccessPointId,
+        file_system: FileSystemId,
+        path: String,
+        owner: String,
+    },
+    /// `DeleteMountTarget`. A mount target has no tags; `owner` is that of its file system.
+    DeleteMountTarget {
+        id: MountTargetId,
+        file_system: FileSystemId,
+        zone_id: String,
+        owner: String,
+    },
+    /// `DeleteFileSystem`, with everything on it. Acting looks once more, right before, that it still is ours and has no
+    /// mount target.
+    DeleteFileSystem { id: FileSystemId, owner: String },
+    /// `DeleteRolePolicy`: the inline policy of our name.
+    DeleteRolePolicy { role: String, policy: String, from: Value },
+    /// `DeleteSecurityGroup`
+    DeleteSecurityGroup {
+        id: SecurityGroupId,
+        name: String,
+        owner: String,
+    },
+    /// `DeregisterTaskDefinition`: one revision.
+    DeregisterTaskDefinition { arn: String, owner: String },
 }
 
 /// What came of a step: what AWS answered, for the rest of this pass. The next pass looks for itself.
@@ -206,7 +249,10 @@ impl Step {
             Step::PutRetention { .. } => "logs:PutRetentionPolicy",
             Step::RegisterTaskDefinition { .. } | Step::RegisterRevision { .. } => "ecs:RegisterTaskDefinition",
             Step::CreateService { .. } => "ecs:CreateService",
-            Step::UpdateService { .. } | Step::StartService { .. } | Step::SetDesired { .. } => "ecs:UpdateService",
+            Step::UpdateService { .. }
+            | Step::StartService { .. }
+            | Step::StopService { .. }
+            | Step::SetDesired { .. } => "ecs:UpdateService",
             Step::ClearStarting { .. } => "ecs:UntagResource",
             Step::Tag { resource, .. } => match resource {
                 Resource::SecurityGroup => "ec2:CreateTags",
@@ -214,31 +260,46 @@ impl Step {
                 Resource::LogGroup => "logs:TagResource",
                 _ => "elasticfilesystem:TagResource",
             },
+            Step::DeleteService { .. } => "ecs:DeleteService",
+            Step::DeleteAccessPoint { .. } => "elasticfilesystem:DeleteAccessPoint",
+            Step::DeleteMountTarget { .. } => "elasticfilesystem:DeleteMountTarget",
+            Step::DeleteFileSystem { .. } => "elasticfilesystem:DeleteFileSystem",
+            Step::DeleteRolePolicy { .. } => "iam:DeleteRolePolicy",
+            Step::DeleteSecurityGroup { .. } => "ec2:DeleteSecurityGroup",
+            Step::DeregisterTaskDefinition { .. } => "ecs:DeregisterTaskDefinition",
         }
     }
 
     /// What it changes.
     pub fn resource(&self) -> Resource {
         match self {
-            Step::CreateSecurityGroup { .. } | Step::AuthorizeIngress { .. } | Step::RevokeIngress { .. } => {
-                Resource::SecurityGroup
-            }
+            Step::CreateSecurityGroup { .. }
+            | Step::AuthorizeIngress { .. }
+            | Step::RevokeIngress { .. }
+            | Step::DeleteSecurityGroup { .. } => Resource::SecurityGroup,
             Step::CreateFileSystem { .. }
             | Step::UpdateThroughput { .. }
             | Step::PutLifecycle { .. }
             | Step::PutBackups { .. }
             | Step::PutFileSystemPolicy { .. }
-            | Step::DeleteFileSystemPolicy { .. } => Resource::FileSystem,
-            Step::CreateMountTarget { .. } | Step::SetMountTargetGroups { .. } => Resource::MountTarget,
-            Step::CreateAccessPoint { .. } => Resource::AccessPoint,
-            Step::PutRolePolicy { .. } => Resource::RolePolicy,
+            | Step::DeleteFileSystemPolicy { .. }
+            | Step::DeleteFileSystem { .. } => Resource::FileSystem,
+            Step::CreateMountTarget { .. } | Step::SetMountTargetGroups { .. } | Step::DeleteMountTarget { .. } => {
+                Resource::MountTarget
+            }
+            Step::CreateAccessPoint { .. } | Step::DeleteAccessPoint { .. } => Resource::AccessPoint,
+            Step::PutRolePolicy { .. } | Step::DeleteRolePolicy { .. } => Resource::RolePolicy,
             Step::CreateLogGroup { .. } | Step::PutRetention { .. } => Resource::LogGroup,
-            Step::RegisterTaskDefinition { .. } | Step::RegisterRevision { .. } => Resource::TaskDefinition,
+            Step::RegisterTaskDefinition { .. }
+            | Step::RegisterRevision { .. }
+            | Step::DeregisterTaskDefinition { .. } => Resource::TaskDefinition,
             Step::CreateService { .. }
             | Step::UpdateService { .. }
             | Step::StartService { .. }
             | Step::SetDesired { .. }
-            | Step::ClearStarting { .. } => Resource::Service,
+            | Step::ClearStarting { .. }
+            | Step::StopService { .. }
+            | Step::DeleteService { .. } => Resource::Service,
             Step::Tag { resource, .. } => *resource,
         }
     }

@@ -3,15 +3,15 @@
 //! A document that came from `read` has forms that fit; one made otherwise is refused here with findings without position.
 
 use crate::types::{
-    AccessPoint, Create, Document, FileSystem, FirstTransition, LOAD_STALE_DUMP, LOOK_NOW, LaunchType, Mode, Network,
-    PerformanceMode, Persistence, Preset, SaveRule, Service, Snapshots, Spec, StaleDump, ThroughputMode,
-    TransitionToIa,
+    AccessPoint, Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, FirstTransition, LOAD_STALE_DUMP,
+    LOOK_NOW, LaunchType, Mode, Network, PerformanceMode, Persistence, Preset, SaveRule, Service, Snapshots, Spec,
+    StaleDump, ThroughputMode, TransitionToIa,
 };
 use crate::{Finding, Findings};
 use std::collections::BTreeSet;
 use valkeep_core::desired::{
-    AccessPointField, AccessPointSpec, Adopted, Created, FileSystemField, FileSystemSpec, LogGroupSpec, Origin,
-    ServerSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
+    AccessPointField, AccessPointSpec, Adopted, Created, Deletion, FileSystemField, FileSystemSpec, LogGroupSpec,
+    Origin, ServerSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
 };
 use valkeep_core::ids::{AccessPointId, FileSystemId, IdError, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::valkey::SavePoints;
@@ -98,8 +98,21 @@ impl Document {
             persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save),
             dns_grace_s: scope.dns_grace_s,
             look_now: metadata.annotations.get(LOOK_NOW).cloned(),
-            load_stale_dump: metadata.annotations.get(LOAD_STALE_DUMP) == Some(&metadata.name),
+            load_stale_dump: self.permits(LOAD_STALE_DUMP),
+            deletion: self.asks_for_deletion().then(|| Deletion {
+                without_backup: self.permits(DELETE_WITHOUT_BACKUP),
+            }),
         })
+    }
+
+    /// Whether the document asks for the deletion of what valkeep made for it.
+    pub fn asks_for_deletion(&self) -> bool {
+        self.permits(DELETE)
+    }
+
+    /// Whether the annotation is there and meant for this document.
+    fn permits(&self, annotation: &str) -> bool {
+        self.metadata.annotations.get(annotation) == Some(&self.metadata.name)
     }
 
     /// Fills in what derives from other fields of the document: the log group's name, and the settings of a file system

@@ -16,6 +16,18 @@ pub const KIND: &str = "ValkeyPersistence";
 pub const LOAD_STALE_DUMP: &str = "valkeep.dev/load-stale-dump";
 /// Annotation: any value, given anew, makes valkeep look at once, and comes back in the status.
 pub const LOOK_NOW: &str = "valkeep.dev/look-now";
+/// Annotation: what valkeep made for this document is deleted. Its value is the document's own name.
+pub const DELETE: &str = "valkeep.dev/delete";
+/// Annotation: the deletion may take the data along without a final backup. Its value is the document's own name; alone,
+/// without [`DELETE`], it does nothing.
+pub const DELETE_WITHOUT_BACKUP: &str = "valkeep.dev/delete-without-backup";
+
+/// Every annotation of valkeep's own, and why its value must be the document's name.
+pub(crate) const PERMISSIONS: [(&str, &str); 3] = [
+    (LOAD_STALE_DUMP, "carry the permission along"),
+    (DELETE, "delete anything"),
+    (DELETE_WITHOUT_BACKUP, "carry the permission along"),
+];
 
 /// Days that CloudWatch Logs takes as retention.
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html>
@@ -83,9 +95,11 @@ pub struct Metadata {
     /// Labels for people and tools. valkeep does not read them.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own; those it knows are
-    /// `valkeep.dev/load-stale-dump`, whose value is this document's name: a dump older than the live data may be loaded in
-    /// its place; and `valkeep.dev/look-now`: a new value makes valkeep look at once, and comes back in the status.
+    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own. It knows four. Three have
+    /// this document's name as their value. `valkeep.dev/load-stale-dump`: a dump older than the live data may be loaded in
+    /// its place. `valkeep.dev/delete`: everything that valkeep made for this document is deleted.
+    /// `valkeep.dev/delete-without-backup`: the deletion may take the data along without a final backup. And
+    /// `valkeep.dev/look-now`: a new value makes valkeep look at once, and comes back in the status.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
 }

@@ -66,12 +66,17 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             Work::Converge(good) if good.desired.mode == Mode::Paused => {
                 self.pause(&key, &view, good, &mut memory).await
             }
+            // What the store says now may be that the deletion is taken back.
+            Work::Converge(good) if good.desired.deletion.is_some() && self.trouble(&key).is_some() => {
+                self.hold(&key, &view, &mut memory).await;
+                Verdict::After(self.settings.wait_max)
+            }
             Work::Converge(good) => self.converge(&key, &view, good, &mut memory).await,
             Work::Conflict(message) => {
                 warn!(%key, document = view.name, generation = view.entry.generation, reason = message, "conflict; nothing is done");
                 self.hold(&key, &view, &mut memory).await
             }
-            Work::Nothing => self.hold(&key, &view, &mut memory).await,
+            Work::Nothing | Work::Spare => self.hold(&key, &view, &mut memory).await,
         }
     }
 
@@ -81,10 +86,11 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let now = self.clock.now();
         let store = &*self.stores[key.store];
         let name = view.status_name.as_deref();
+        let trouble = self.trouble(key);
         let status = memory
             .file
             .write(store, name, |before| {
-                report::held(before, view, &self.scope.installation, now)
+                report::held(before, view, &self.scope.installation, trouble.as_ref(), now)
             })
             .await;
         self.publish(key, view, status, memory);
@@ -277,7 +283,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
                 memory.last = Some(last);
             }
             (last, Work::Converge(_)) => memory.last = last,
-            (_, Work::Conflict(_) | Work::Nothing) => {
+            (_, Work::Conflict(_) | Work::Nothing | Work::Spare) => {
                 if memory.file.unwritten().is_some() {
                     self.hold(&key, &view, &mut memory).await;
                 }

@@ -46,6 +46,9 @@ pub(crate) fn converging(
     let failed = pass.failures.iter().map(|failure| hold_for(failure, now));
     status.holds = pass.plan.holds.iter().cloned().chain(failed).map(hold).collect();
     let keeps_start = !server.compared && is_same_process(before, &status);
+    // Such as `Deleted`, which is there only while it is asked for.
+    let assessed = |type_| assessment.conditions.iter().any(|condition| condition.type_ == type_);
+    status.conditions.retain(|condition| assessed(condition.type_));
     for condition in &assessment.conditions {
         let was_told = status
             .condition(condition.type_)
@@ -120,7 +123,13 @@ pub(crate) fn converging(
 }
 
 /// The status of a document for which nothing is done: nothing is looked at, so nothing is said of it but what was known.
-pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now: Timestamp) -> Status {
+pub(crate) fn held(
+    before: Option<&Status>,
+    view: &View,
+    installation: &str,
+    trouble: Option<&StoreTrouble>,
+    now: Timestamp,
+) -> Status {
     let mut status = begin(before, view, now);
     installation.clone_into(&mut status.installation);
     if let Some(before) = before {
@@ -132,6 +141,7 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
             ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DocumentValid
         )
     });
+    let held = if matches!(view.work, Work::Spare) { SPARED } else { HELD };
     match &view.validity {
         Validity::Valid => {
             say(
@@ -146,7 +156,7 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
         }
         Validity::Invalid(findings) => {
             let reason = HoldReason::InvalidDocument.to_string();
-            let message = format!("{}; {HELD}", told(findings, FINDINGS_TOLD));
+            let message = format!("{}; {held}", told(findings, FINDINGS_TOLD));
             status.phase = String::from("The document is not valid; nothing is done");
             say(
                 &mut status,
@@ -162,7 +172,7 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
                 view,
                 now,
                 &reason,
-                &format!("{}; {HELD}", told(findings, 1)),
+                &format!("{}; {held}", told(findings, 1)),
             );
         }
         Validity::Unread(error) => {
@@ -217,6 +227,23 @@ pub(crate) fn held(before: Option<&Status>, view: &View, installation: &str, now
         }];
         stall(&mut status, view, now, &reason, message);
     }
+    if let (Work::Converge(_), Some(trouble)) = (&view.work, trouble) {
+        // A deletion; everything else goes on by the version last read.
+        let message = format!(
+            "the store cannot be listed since {}: {}; nothing is deleted meanwhile, for the document may be another by now",
+            whole_seconds(trouble.since),
+            trouble.message
+        );
+        status.phase = String::from("The store cannot be listed; nothing is deleted meanwhile");
+        for (type_, value) in [
+            (ConditionType::DocumentValid, ConditionStatus::Unknown),
+            (ConditionType::Ready, ConditionStatus::False),
+            (ConditionType::Reconciling, ConditionStatus::True),
+            (ConditionType::Stalled, ConditionStatus::False),
+        ] {
+            say(&mut status, view, now, type_, value, "StoreUnreadable", &message);
+        }
+    }
     finish(before, status, now)
 }
 
@@ -247,7 +274,7 @@ pub(crate) fn doubt(before: Option<&Status>, status: &mut Status, view: &View, t
 /// The status of a document that asks to be left alone: nothing is looked at, so nothing is said but what was known and
 /// since when.
 pub(crate) fn paused(before: Option<&Status>, view: &View, good: &Good, now: Timestamp) -> Status {
-    let mut status = held(before, view, &good.desired.identity.installation, now);
+    let mut status = held(before, view, &good.desired.identity.installation, None, now);
     let since = before.and_then(|before| before.paused_since);
     let since = since.unwrap_or_else(|| whole_seconds(now));
     status.paused_since = Some(since);
@@ -273,6 +300,7 @@ pub(crate) const PAUSED: &str = "Paused";
 
 const UNREAD: &str = "DocumentUnread";
 const HELD: &str = "no good version is known, so nothing is done";
+const SPARED: &str = "the last good version asks for its deletion, which only the current one can, so nothing is done";
 
 /// Keeps history and, for their times, conditions.
 fn begin(before: Option<&Status>, view: &View, now: Timestamp) -> Status {

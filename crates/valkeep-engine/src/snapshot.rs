@@ -93,7 +93,7 @@ pub struct DocumentState {
 /// How a document stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Its current version is Ready.
+    /// Its current version is Ready, or deleted if it asks for that.
     Ready,
     /// A person is needed.
     Stalled,
@@ -108,7 +108,7 @@ impl Standing {
     pub fn of(status: &Status) -> Self {
         if status.is(ConditionType::Stalled) {
             Standing::Stalled
-        } else if status.is(ConditionType::Ready) {
+        } else if status.is(ConditionType::Ready) || status.is(ConditionType::Deleted) {
             Standing::Ready
         } else if status
             .condition(ConditionType::Reconciling)

@@ -87,6 +87,9 @@ pub(crate) enum Work {
     Conflict(String),
     /// Nothing can be done: there is no good version.
     Nothing,
+    /// The last good version asks for its deletion, and the current one cannot be understood. Who changed it may have
+    /// wanted to take that back, so nothing is done.
+    Spare,
 }
 
 /// See the module.
@@ -159,6 +162,9 @@ impl Table {
             },
             work: match (self.conflicts.get(key), &known.good) {
                 (Some(message), _) => Work::Conflict(message.clone()),
+                (None, Some(good)) if good.desired.deletion.is_some() && !matches!(known.current, Read::Valid(_)) => {
+                    Work::Spare
+                }
                 (None, Some(good)) => Work::Converge(good.clone()),
                 (None, None) => Work::Nothing,
             },
@@ -394,6 +400,23 @@ mod tests {
         ];
         let expected = expected.map(|(key, name)| (key.to_owned(), name.map(str::to_owned)));
         assert_eq!(names(&table), expected);
+    }
+
+    #[test]
+    fn only_the_current_version_can_ask_for_a_deletion() {
+        let mut table = Table::default();
+        let (key, mut document) = valid("a", "cache", "one");
+        let mut asking = document.good.take().expect("good");
+        Arc::make_mut(&mut asking.desired).deletion = Some(valkeep_core::desired::Deletion { without_backup: true });
+        document.current = Read::Valid(Arc::clone(&asking.desired));
+        document.good = Some(asking);
+        update(&mut table, vec![(key.clone(), document.clone())]);
+        assert!(matches!(table.view(&key).expect("known").work, Work::Converge(_)));
+        for unclear in [invalid("a", None).1.current, Read::Unread("denied".to_owned())] {
+            document.current = unclear;
+            update(&mut table, vec![(key.clone(), document.clone())]);
+            assert!(matches!(table.view(&key).expect("known").work, Work::Spare));
+        }
     }
 
     #[test]

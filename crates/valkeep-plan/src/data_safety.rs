@@ -1,6 +1,7 @@
 //! Decides whether a definition may replace the running one without losing or hiding data, and keeps the marks that
 //! this needs. Knows the running definition only by its words.
 
+use crate::deletion::remembered_marks;
 use crate::draft::{Input, doubt_hold, hold};
 use crate::overlay;
 use crate::render::ENV_SAVES;
@@ -184,12 +185,13 @@ pub(crate) fn marks(input: Input, access_point: &AccessPoint) -> (Tags, Vec<Stri
     (set, remove)
 }
 
-/// The marks of an access point that is about to be made.
+/// The marks of an access point that is about to be made. Where there was one before on this file system, its own.
 pub(crate) fn first_marks(input: Input, snapshots: &Snapshots) -> Tags {
     let mut tags = Tags::from([(TAG_DATA_FILE.to_owned(), snapshots.filename.clone())]);
     if !input.desired.saves() {
         tags.insert(TAG_SNAPSHOTS_ENDED.to_owned(), whole_seconds(input.now).to_string());
     }
+    tags.extend(input.file_system().map(remembered_marks).unwrap_or_default());
     tags
 }
 

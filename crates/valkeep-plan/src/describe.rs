@@ -220,6 +220,32 @@ pub fn describe_step(step: &Step) -> StepText {
             arn.clone(),
             one(valkeep_core::identity::TAG_STARTING, Some("true".to_owned()), None),
         ),
+        Step::StopService { name, from, .. } => (
+            "stop",
+            name.clone(),
+            one("desired count", Some(from.to_string()), Some("0".to_owned())),
+        ),
+        Step::DeleteService { name, .. } => ("delete", name.clone(), Changes::new()),
+        Step::DeleteAccessPoint { id, path, .. } => ("delete", id.to_string(), one("path", Some(path.clone()), None)),
+        Step::DeleteMountTarget { id, zone_id, .. } => {
+            ("delete", id.to_string(), one("zone", Some(zone_id.clone()), None))
+        }
+        Step::DeleteFileSystem { id, .. } => (
+            "delete",
+            id.to_string(),
+            one("data", Some("everything on it".to_owned()), None),
+        ),
+        Step::DeleteRolePolicy { role, policy, from } => (
+            "delete",
+            format!("{role}/{policy}"),
+            one("policy", Some(from.to_string()), None),
+        ),
+        Step::DeleteSecurityGroup { id, name, .. } => ("delete", id.to_string(), one("name", Some(name.clone()), None)),
+        Step::DeregisterTaskDefinition { arn, .. } => (
+            "deregister",
+            arn.rsplit('/').next().unwrap_or(arn).to_owned(),
+            Changes::new(),
+        ),
         Step::Tag { id, set, remove, .. } => {
             let mut changes = tag_fields(set);
             changes.extend(

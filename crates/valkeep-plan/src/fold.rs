@@ -86,6 +86,59 @@ pub fn fold(observed: &mut Observed, step: &Step, done: &Done) {
         Step::Tag {
             resource, set, remove, ..
         } => tag(observed, *resource, set, remove),
+        Step::StopService { .. }
+        | Step::DeleteService { .. }
+        | Step::DeleteAccessPoint { .. }
+        | Step::DeleteMountTarget { .. }
+        | Step::DeleteFileSystem { .. }
+        | Step::DeleteRolePolicy { .. }
+        | Step::DeleteSecurityGroup { .. }
+        | Step::DeregisterTaskDefinition { .. } => deletion(observed, step),
+    }
+}
+
+/// What takes its time to go is going from now on, until a look finds it gone.
+fn deletion(observed: &mut Observed, step: &Step) {
+    match step {
+        Step::StopService { .. } => {
+            if let Some(found) = observed.service.present_mut() {
+                found.desired = 0;
+                found.tags.insert(TAG_STARTING.to_owned(), "true".to_owned());
+            }
+        }
+        Step::DeleteService { .. } => {
+            if let Some(found) = observed.service.present_mut() {
+                found.status = ServiceStatus::Draining;
+            }
+        }
+        Step::DeleteAccessPoint { id, .. } => {
+            let others = observed.other_access_points.present_mut().into_iter().flatten();
+            for point in observed.access_point.present_mut().into_iter().chain(others) {
+                if point.id == *id {
+                    point.state = LifeCycle::Deleting;
+                }
+            }
+        }
+        Step::DeleteMountTarget { id, .. } => {
+            for target in observed.mount_targets.present_mut().into_iter().flatten() {
+                if target.id == *id {
+                    target.state = LifeCycle::Deleting;
+                }
+            }
+        }
+        Step::DeleteFileSystem { .. } => {
+            if let Some(found) = observed.file_system.present_mut() {
+                found.state = LifeCycle::Deleting;
+            }
+        }
+        Step::DeleteRolePolicy { .. } => observed.role_policy = Fact::Absent,
+        Step::DeleteSecurityGroup { .. } => observed.security_group = Fact::Absent,
+        Step::DeregisterTaskDefinition { arn, .. } => {
+            if let Some(family) = observed.family.present_mut() {
+                family.retain(|found| found.arn != *arn);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -194,6 +247,14 @@ pub fn imagine(step: &Step) -> Done {
         | Step::StartService { .. }
         | Step::SetDesired { .. }
         | Step::ClearStarting { .. }
+        | Step::StopService { .. }
+        | Step::DeleteService { .. }
+        | Step::DeleteAccessPoint { .. }
+        | Step::DeleteMountTarget { .. }
+        | Step::DeleteFileSystem { .. }
+        | Step::DeleteRolePolicy { .. }
+        | Step::DeleteSecurityGroup { .. }
+        | Step::DeregisterTaskDefinition { .. }
         | Step::Tag { .. } => Done::Changed,
     }
 }

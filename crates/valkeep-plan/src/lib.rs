@@ -9,6 +9,7 @@ mod adoption;
 pub mod assess;
 mod critic;
 mod data_safety;
+mod deletion;
 mod describe;
 mod draft;
 mod file_system;

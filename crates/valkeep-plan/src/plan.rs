@@ -1,7 +1,7 @@
 //! The table of contents of a pass: what is looked after, in the order in which things need each other.
 
 use crate::draft::{Draft, Input};
-use crate::{access_point, file_system, log_group, mount_targets, network, role, service, task_definition};
+use crate::{access_point, deletion, file_system, log_group, mount_targets, network, role, service, task_definition};
 use valkeep_core::desired::Persistence;
 use valkeep_core::{Desired, Observed, Plan, Timestamp};
 
@@ -12,6 +12,10 @@ use valkeep_core::{Desired, Observed, Plan, Timestamp};
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let input = Input { desired, observed, now };
     let mut draft = Draft::default();
+    if let Some(asked) = desired.deletion {
+        deletion::deletion(input, asked, &mut draft);
+        return draft.finish(now);
+    }
     network::subnets(input, &mut draft);
     network::named_groups(input, &mut draft);
     match &desired.persistence {

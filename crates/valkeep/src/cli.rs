@@ -118,7 +118,7 @@ pub(crate) struct RunArgs {
     /// How many documents are worked on at the same time
     #[arg(long, default_value = "8", value_name = "N")]
     pub(crate) concurrency: NonZeroUsize,
-    /// End when every document is Ready or stalled: 0 if all are Ready, 3 if one is not
+    /// End when every document is Ready, deleted as it asks, or stalled: 0 if none is stalled, 3 if one is
     #[arg(long)]
     pub(crate) once: bool,
     /// With --once: end after this long in any case
@@ -227,7 +227,7 @@ pub(crate) struct ApplyArgs {
     /// A document, or - for stdin
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Wait until this version of the document is Ready; 3 if it stalls or the time is over
+    /// Wait until this version of the document is Ready, or Deleted if it asks for that; 3 if it stalls or the time is over
     #[arg(long)]
     pub(crate) wait: bool,
     /// With --wait: how long
@@ -265,7 +265,9 @@ pub(crate) struct StatusArgs {
 Only a status of the document's current version counts (or of --revision, or of a later one): a Ready from before the \
 last change is not taken for an answer. Phases are told on stderr as they change.
 
-Waiting for Ready ends early, with 3, when that version has been stalled for 15 s: it would need a person. \
+A document that asks for its deletion (valkeep.dev/delete) is never Ready: wait for Deleted.
+
+Waiting for Ready or Deleted ends early, with 3, when that version has been stalled for 15 s: it would need a person. \
 --through-stalls waits on.
 
 Exit codes: 0 as wanted, 3 not in time or stalled, 1 error.")]
@@ -273,7 +275,7 @@ pub(crate) struct WaitArgs {
     /// Name of the document
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// A condition, as Ready, Stalled, Reconciling=False or condition=Ready; all of them when given several times
+    /// A condition, as Ready, Deleted, Reconciling=False or condition=Ready; all of them when given several times
     #[arg(long = "for", default_value = "Ready", value_name = "CONDITION[=STATUS]")]
     pub(crate) wants: Vec<Want>,
     /// Revision of the document that the status must have seen [default: the one in the store now]

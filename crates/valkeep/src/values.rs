@@ -60,10 +60,15 @@ impl Want {
         type_: ConditionType::Ready,
         status: ConditionStatus::True,
     };
+    /// `Deleted` is `True`.
+    pub(crate) const DELETED: Want = Want {
+        type_: ConditionType::Deleted,
+        status: ConditionStatus::True,
+    };
 }
 
 /// Every condition, by name.
-const CONDITIONS: [ConditionType; 14] = [
+const CONDITIONS: [ConditionType; 15] = [
     ConditionType::Ready,
     ConditionType::Reconciling,
     ConditionType::Stalled,
@@ -78,6 +83,7 @@ const CONDITIONS: [ConditionType; 14] = [
     ConditionType::PersistenceHealthy,
     ConditionType::WarmStart,
     ConditionType::DriftDetected,
+    ConditionType::Deleted,
 ];
 
 impl FromStr for Want {

@@ -6,7 +6,7 @@ mod listing;
 mod objects;
 mod request;
 
-pub(crate) use objects::{Object, Version, content_of, put};
+pub(crate) use objects::{Object, Version, content_of, delete, put};
 pub(crate) use request::{Call, read};
 
 use crate::clock::http_date;

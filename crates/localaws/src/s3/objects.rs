@@ -57,6 +57,11 @@ pub(crate) fn put(state: &mut State, bucket: &str, key: &str, body: Bytes) -> Re
     )
 }
 
+/// Deletes what is current under a key.
+pub(crate) fn delete(state: &mut State, bucket: &str, key: &str) -> Result<(), ApiError> {
+    remove(state, bucket, key, None).map(|_| ())
+}
+
 /// The bytes under a key.
 pub(crate) fn content_of(state: &State, bucket: &str, key: &str) -> Option<Bytes> {
     let object = state.s3.buckets.get(bucket)?.objects.get(key)?;

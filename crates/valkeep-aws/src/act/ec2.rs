@@ -1,7 +1,7 @@
 //! The NFS security group and its rules.
 
 use crate::clients::Inner;
-use crate::convert::{id, not_now, not_ours, some};
+use crate::convert::{gone_or_done, id, not_now, not_ours, some};
 use crate::error::Named;
 use crate::observe::find_security_group;
 use aws_sdk_ec2::types::{IpPermission, ResourceType, Tag, TagSpecification, UserIdGroupPair};
@@ -110,6 +110,19 @@ pub(super) async fn revoke(
         Err(failure) if failure.code == "InvalidPermission.NotFound" => Ok(Done::Changed),
         gone => gone.map(|_| Done::Changed),
     }
+}
+
+/// A group that an interface has or another group's rule names is refused with `DependencyViolation`; the next pass tries
+/// again.
+pub(super) async fn delete_security_group(aws: &Inner, id: &SecurityGroupId) -> Result<Done, Failure> {
+    let gone = aws
+        .ec2
+        .delete_security_group()
+        .group_id(id.as_str())
+        .send()
+        .await
+        .named("ec2:DeleteSecurityGroup");
+    gone_or_done(gone)
 }
 
 pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags, remove: &[String]) -> Result<(), Failure> {

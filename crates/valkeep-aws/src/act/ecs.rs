@@ -1,7 +1,7 @@
 //! Task definition and service.
 
 use crate::clients::Inner;
-use crate::convert::{int, not_now, not_ours, some, unexpected};
+use crate::convert::{gone_or_done, int, not_now, not_ours, some, unexpected};
 use crate::definition;
 use crate::error::Named;
 use crate::observe::{Look, describe_service, family, tasks_left};
@@ -292,6 +292,57 @@ pub(super) async fn set_desired(aws: &Inner, cluster: &str, name: &str, to: u32)
 pub(super) async fn clear_starting(aws: &Inner, arn: &str) -> Result<Done, Failure> {
     tag(aws, arn, &Tags::new(), &[TAG_STARTING.to_owned()]).await?;
     Ok(Done::Changed)
+}
+
+/// Marks the 0 as ours, then scales to it.
+pub(super) async fn stop_service(aws: &Inner, cluster: &str, name: &str, arn: &str) -> Result<Done, Failure> {
+    let mark = Tags::from([(TAG_STARTING.to_owned(), "true".to_owned())]);
+    tag(aws, arn, &mark, &[]).await?;
+    set_desired(aws, cluster, name, 0).await
+}
+
+/// Deletes a service at desired count 0. One that is draining or gone already is as good.
+pub(super) async fn delete_service(aws: &Inner, cluster: &str, name: &str) -> Result<Done, Failure> {
+    let gone = aws
+        .ecs
+        .delete_service()
+        .cluster(cluster)
+        .service(name)
+        .send()
+        .await
+        .named("ecs:DeleteService");
+    match gone {
+        Err(failure) if failure.code == "ServiceNotActiveException" => Ok(Done::Changed),
+        // Scaled up since it was looked at: the next pass sees it.
+        Err(failure) if failure.message.contains("scaled above 0") => Err(Failure {
+            kind: FailureKind::NotNow,
+            ..failure
+        }),
+        gone => gone_or_done(gone),
+    }
+}
+
+/// Deregisters one revision. ECS refuses one that is INACTIVE already with the same code as a wrong name.
+pub(super) async fn deregister(aws: &Inner, arn: &str) -> Result<Done, Failure> {
+    let gone = aws
+        .ecs
+        .deregister_task_definition()
+        .task_definition(arn)
+        .send()
+        .await
+        .named("ecs:DeregisterTaskDefinition");
+    // A kept description would still call it usable.
+    aws.cache.definitions.forget(&arn.to_owned());
+    match gone {
+        Err(failure)
+            if ["inactive", "does not exist"]
+                .iter()
+                .any(|word| failure.message.contains(word)) =>
+        {
+            Ok(Done::Changed)
+        }
+        gone => gone_or_done(gone),
+    }
 }
 
 pub(super) async fn tag(aws: &Inner, arn: &str, set: &Tags, remove: &[String]) -> Result<(), Failure> {

@@ -1,10 +1,10 @@
 //! The file system and everything that hangs on it.
 
 use crate::clients::Inner;
-use crate::convert::{not_now, not_ours, unexpected};
+use crate::convert::{gone_or_done, not_now, not_ours, unexpected};
 use crate::error::Named;
 use crate::observe::access_points::{access_point, find_access_point};
-use crate::observe::efs::{file_system, find_file_system, life_cycle, list_mount_targets, mount_target};
+use crate::observe::efs::{efs_tags, file_system, find_file_system, life_cycle, list_mount_targets, mount_target};
 use aws_sdk_efs::error::BuildError;
 use aws_sdk_efs::operation::create_access_point::builders::CreateAccessPointFluentBuilder;
 use aws_sdk_efs::operation::create_file_system::builders::CreateFileSystemFluentBuilder;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use valkeep_core::desired::{PerformanceMode, Throughput};
 use valkeep_core::failure::FailureKind;
 use valkeep_core::identity::{TAG_POLICY, TAG_THROUGHPUT_CHANGED};
-use valkeep_core::ids::{FileSystemId, MountTargetId, SecurityGroupId, SubnetId};
+use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId, SubnetId};
 use valkeep_core::observed::LifeCycle;
 use valkeep_core::{Desired, Done, Fact, Failure, Tags, Timestamp};
 
@@ -329,6 +329,67 @@ pub(super) async fn create_access_point(
         }
     }
     Ok(Done::AccessPoint(Box::new(made)))
+}
+
+pub(super) async fn delete_access_point(aws: &Inner, id: &AccessPointId) -> Result<Done, Failure> {
+    let gone = aws
+        .efs
+        .delete_access_point()
+        .access_point_id(id.as_str())
+        .send()
+        .await
+        .named("elasticfilesystem:DeleteAccessPoint");
+    gone_or_done(gone)
+}
+
+pub(super) async fn delete_mount_target(aws: &Inner, id: &MountTargetId) -> Result<Done, Failure> {
+    let gone = aws
+        .efs
+        .delete_mount_target()
+        .mount_target_id(id.as_str())
+        .send()
+        .await
+        .named("elasticfilesystem:DeleteMountTarget");
+    gone_or_done(gone)
+}
+
+/// Nothing brings a file system back, so this looks once more whether it still is ours and unmounted.
+pub(super) async fn delete_file_system(aws: &Inner, desired: &Desired, id: &FileSystemId) -> Result<Done, Failure> {
+    const CALL: &str = "elasticfilesystem:DeleteFileSystem";
+    let looked = aws
+        .efs
+        .describe_file_systems()
+        .file_system_id(id.as_str())
+        .send()
+        .await
+        .named("elasticfilesystem:DescribeFileSystems");
+    let looked = match looked {
+        Err(failure) if failure.code == "FileSystemNotFound" => return Ok(Done::Changed),
+        looked => looked?,
+    };
+    let Some(found) = looked.file_systems().first() else {
+        return Ok(Done::Changed);
+    };
+    if !desired.identity.owns(&efs_tags(found.tags())) {
+        return Err(not_ours(CALL, &format!("file system {id}")));
+    }
+    if found.number_of_mount_targets() > 0 {
+        return Err(not_now(CALL, format!("{id} has mount targets again")));
+    }
+    if matches!(
+        life_cycle(CALL, found.life_cycle_state())?,
+        LifeCycle::Deleting | LifeCycle::Deleted
+    ) {
+        return Ok(Done::Changed);
+    }
+    let gone = aws
+        .efs
+        .delete_file_system()
+        .file_system_id(id.as_str())
+        .send()
+        .await
+        .named(CALL);
+    gone_or_done(gone)
 }
 
 /// Tags of a file system or an access point.

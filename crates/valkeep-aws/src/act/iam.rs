@@ -1,6 +1,7 @@
 //! The inline policy of the task role.
 
 use crate::clients::Inner;
+use crate::convert::gone_or_done;
 use crate::error::Named;
 use serde_json::Value;
 use valkeep_core::{Done, Failure};
@@ -16,4 +17,16 @@ pub(super) async fn put_role_policy(aws: &Inner, role: &str, policy: &str, docum
         .await
         .named("iam:PutRolePolicy")?;
     Ok(Done::Changed)
+}
+
+pub(super) async fn delete_role_policy(aws: &Inner, role: &str, policy: &str) -> Result<Done, Failure> {
+    let gone = aws
+        .iam
+        .delete_role_policy()
+        .role_name(role)
+        .policy_name(policy)
+        .send()
+        .await
+        .named("iam:DeleteRolePolicy");
+    gone_or_done(gone)
 }

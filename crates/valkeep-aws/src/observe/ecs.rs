@@ -23,6 +23,10 @@ use valkeep_core::{Desired, Fact, Identity, TaskDefinition};
 const FAMILY_MAX: usize = 10;
 /// The same where there is no service yet: what an interrupted creation may have left.
 const FAMILY_FRESH_MAX: usize = 3;
+/// Revisions of ours that are looked at where all of them are to go; when these are gone, the next look finds more.
+const FAMILY_GOING_MAX: usize = 100;
+/// Pages of 100 revisions each of one family: ten years of a rollout every four days.
+const FAMILY_PAGES_MAX: usize = 10;
 const DESCRIBE_DEFINITION: &str = "ecs:DescribeTaskDefinition";
 const DESCRIBE_TARGETS: &str = "application-autoscaling:DescribeScalableTargets";
 /// Tasks in one DescribeTasks call.
@@ -78,6 +82,7 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
     };
     let Some(found) = service.present() else {
         let family = match desired.origin {
+            _ if desired.deletion.is_some() => fact(whole_family(aws, desired).await.map(Some)),
             Origin::Created(_) => fact(
                 family(aws, &desired.names.family, FAMILY_FRESH_MAX, Look::Ours)
                     .await
@@ -87,13 +92,18 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
             Origin::Adopted(_) => Fact::not_looked("ecs:ListTaskDefinitions"),
         };
         return Ecs {
-            cluster,
-            service,
             running: Fact::Absent,
             family,
+            // ECS lets a service be gone while its last task still stops, and a task may have been run by hand.
+            tasks: if desired.deletion.is_some() && !cluster.is_absent() {
+                fact(every_task(aws, desired, None).await.map(Some))
+            } else {
+                Fact::Absent
+            },
+            cluster,
+            service,
             base: Fact::Absent,
             scaling: Fact::Absent,
-            tasks: Fact::Absent,
         };
     };
     let (definitions, scaling, tasks) = tokio::join!(
@@ -243,7 +253,9 @@ async fn definitions(aws: &Inner, desired: &Desired, service: &Service) -> Defin
         Fact::Absent => true,
         Fact::Unknown(_) => false,
     };
-    let family = if look {
+    let family = if desired.deletion.is_some() {
+        fact(whole_family(aws, desired).await.map(Some))
+    } else if look {
         fact(
             family(aws, &desired.names.family, FAMILY_MAX, Look::Ours)
                 .await
@@ -383,6 +395,48 @@ pub(crate) async fn family(
     Ok(found)
 }
 
+/// ACTIVE revisions of our family that are ours, newest first. Those that somebody else registered there are passed over.
+async fn whole_family(aws: &Inner, desired: &Desired) -> Result<Vec<ObservedDefinition>, Failure> {
+    const CALL: &str = "ecs:ListTaskDefinitions";
+    let family = &desired.names.family;
+    let mut ours = Vec::new();
+    let mut page: Option<String> = None;
+    for _ in 0..FAMILY_PAGES_MAX {
+        let answer = aws
+            .ecs
+            .list_task_definitions()
+            .family_prefix(family)
+            .status(TaskDefinitionStatus::Active)
+            .sort(SortOrder::Desc)
+            .max_results(100)
+            .set_next_token(page)
+            .send()
+            .await
+            .named(CALL)?;
+        let arns = answer.task_definition_arns().iter();
+        for arn in arns.filter(|arn| revision(arn, family).is_some()) {
+            // One after the other: each is read once in the life of this process.
+            let found = describe_definition(aws, arn).await?;
+            ours.extend(
+                found
+                    .filter(|found| desired.identity.owns(&found.tags))
+                    .map(|found| ObservedDefinition { active: true, ..found }),
+            );
+            if ours.len() >= FAMILY_GOING_MAX {
+                return Ok(ours);
+            }
+        }
+        page = answer
+            .next_token()
+            .filter(|token| !token.is_empty())
+            .map(ToOwned::to_owned);
+        if page.is_none() {
+            return Ok(ours);
+        }
+    }
+    Err(unexpected(CALL, "more than 1000 revisions of one family"))
+}
+
 /// The revision in `arn:...:task-definition/FAMILY:REVISION`, if it is of this family.
 fn revision(arn: &str, family: &str) -> Option<u32> {
     let (_, name) = arn.rsplit_once('/')?;
@@ -394,16 +448,39 @@ fn revision(arn: &str, family: &str) -> Option<u32> {
 async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> Result<Vec<Task>, Failure> {
     let identity = &desired.identity;
     let (cluster, name) = (&identity.cluster, &identity.service);
-    let (running, stopped) = tokio::join!(list_tasks(aws, cluster, name, DesiredStatus::Running), async {
+    if desired.deletion.is_some() {
+        return every_task(aws, desired, Some(name)).await;
+    }
+    let of = Of::Service(name);
+    let (running, stopped) = tokio::join!(list_tasks(aws, cluster, of, DesiredStatus::Running), async {
         if at_rest(service) {
             Ok(Listing::default())
         } else {
-            list_tasks(aws, cluster, name, DesiredStatus::Stopped).await
+            list_tasks(aws, cluster, of, DesiredStatus::Stopped).await
         }
     });
     let mut arns = running?.complete()?;
     // The stopped ones only explain; the newest pages do that as well as all.
     arns.extend(stopped?.arns);
+    describe_tasks(aws, cluster, &desired.server.container, arns).await
+}
+
+/// Every task that may use the directory: those of the service, and those of our family, whoever started them. All of
+/// them, or a failure.
+async fn every_task(aws: &Inner, desired: &Desired, service: Option<&str>) -> Result<Vec<Task>, Failure> {
+    let cluster = &desired.identity.cluster;
+    let mut arns = Vec::new();
+    for of in [Of::Family(&desired.names.family)]
+        .into_iter()
+        .chain(service.map(Of::Service))
+    {
+        let (running, stopped) = tokio::join!(
+            list_tasks(aws, cluster, of, DesiredStatus::Running),
+            list_tasks(aws, cluster, of, DesiredStatus::Stopped),
+        );
+        arns.extend(running?.complete()?);
+        arns.extend(stopped?.complete()?);
+    }
     describe_tasks(aws, cluster, &desired.server.container, arns).await
 }
 
@@ -437,7 +514,18 @@ impl Listing {
 
 const LIST_TASKS: &str = "ecs:ListTasks";
 
-async fn list_tasks(aws: &Inner, cluster: &str, service: &str, status: DesiredStatus) -> Result<Listing, Failure> {
+/// Whose tasks.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Service(&'a str),
+    Family(&'a str),
+}
+
+async fn list_tasks(aws: &Inner, cluster: &str, of: Of<'_>, status: DesiredStatus) -> Result<Listing, Failure> {
+    let (service, family) = match of {
+        Of::Service(name) => (Some(name.to_owned()), None),
+        Of::Family(name) => (None, Some(name.to_owned())),
+    };
     let mut arns = Vec::new();
     let mut page: Option<String> = None;
     for _ in 0..TASK_PAGES_MAX {
@@ -445,7 +533,8 @@ async fn list_tasks(aws: &Inner, cluster: &str, service: &str, status: DesiredSt
             .ecs
             .list_tasks()
             .cluster(cluster)
-            .service_name(service)
+            .set_service_name(service.clone())
+            .set_family(family.clone())
             .desired_status(status.clone())
             .max_results(100)
             .set_next_token(page)
@@ -546,8 +635,8 @@ pub(crate) async fn tasks_left(
     name: &str,
 ) -> Result<Vec<Task>, Failure> {
     let (running, stopped) = tokio::join!(
-        list_tasks(aws, cluster, name, DesiredStatus::Running),
-        list_tasks(aws, cluster, name, DesiredStatus::Stopped),
+        list_tasks(aws, cluster, Of::Service(name), DesiredStatus::Running),
+        list_tasks(aws, cluster, Of::Service(name), DesiredStatus::Stopped),
     );
     let mut arns = running?.complete()?;
     arns.extend(stopped?.complete()?);

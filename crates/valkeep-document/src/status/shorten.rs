@@ -100,7 +100,7 @@ const CUTS: &[fn(&mut Status) -> bool] = &[
         let last = status.conditions.iter().rposition(|condition| {
             !matches!(
                 condition.type_,
-                ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled
+                ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled | ConditionType::Deleted
             )
         });
         last.map(|index| status.conditions.remove(index)).is_some()

@@ -122,3 +122,20 @@ fn a_document_made_by_hand_is_checked_for_what_has_no_meaning() {
     let findings = document.desired(&scope(), 1).unwrap_err();
     assert!(!findings.to_string().contains("rules"), "{findings}");
 }
+
+#[test]
+fn deletion_is_asked_for_by_one_annotation_and_the_loss_of_the_data_allowed_by_another() {
+    use valkeep_core::desired::Deletion;
+    let deletion = |file: &str| desired(file).deletion;
+    assert_eq!(deletion("valid/deletion.yaml"), Some(Deletion { without_backup: true }));
+    assert_eq!(deletion("valid/deletion-waiver-alone.yaml"), None);
+    assert_eq!(deletion("examples/minimal.yaml"), None);
+    let mut document = document("examples/minimal.yaml");
+    let name = document.metadata.name.clone();
+    let annotations = &mut document.metadata.annotations;
+    annotations.insert(valkeep_document::DELETE.to_owned(), name);
+    // Made by hand and never read, so nobody has looked at the value.
+    annotations.insert(valkeep_document::DELETE_WITHOUT_BACKUP.to_owned(), "another".to_owned());
+    let asked = document.desired(&scope(), 1).unwrap().deletion;
+    assert_eq!(asked, Some(Deletion { without_backup: false }));
+}

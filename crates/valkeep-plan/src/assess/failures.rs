@@ -2,7 +2,7 @@
 
 use crate::describe_step;
 use crate::draft::later;
-use valkeep_core::{FailureKind, Hold, HoldKind, HoldReason, StepFailure, Timestamp};
+use valkeep_core::{FailureKind, Hold, HoldKind, HoldReason, Step, StepFailure, Timestamp};
 
 /// When a throughput change that EFS refused is tried again: AWS does not say when the 24 hours began.
 const COOLDOWN_LOOK_S: i64 = 60 * 60;
@@ -27,6 +27,17 @@ pub fn hold_for(failed: &StepFailure, now: Timestamp) -> Hold {
             HoldReason::Unreachable,
             "valkeep looks whether it was done and tries again; if it stays so, check route and DNS to the endpoint"
                 .to_owned(),
+            None,
+        ),
+        FailureKind::NotNow if matches!(step, Step::DeleteSecurityGroup { .. }) => (
+            HoldKind::Waiting,
+            HoldReason::InUse,
+            format!(
+                "interfaces of deleted mount targets go within minutes, and valkeep tries again; if it stays so, something \
+                 else has the group or a rule of another group names it: aws ec2 describe-network-interfaces --filters \
+                 Name=group-id,Values={}",
+                text.id
+            ),
             None,
         ),
         FailureKind::NotNow => (HoldKind::Waiting, HoldReason::Creating, again, None),

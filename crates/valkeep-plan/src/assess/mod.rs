@@ -1,5 +1,6 @@
 //! Says in conditions what a pass found and did. Looks at nothing and decides nothing about what is done.
 
+mod deletion;
 mod failures;
 mod persistence;
 pub mod stopped_task;
@@ -103,19 +104,30 @@ pub fn assess(
     let plan = &plan;
     let mut holds = plan.holds.clone();
     holds.extend(failures.iter().map(|failure| hold_for(failure, context.now)));
+    let deleting = desired.deletion.map(|_| deletion::stage(plan, &holds));
     let mut parts: Vec<(ConditionType, Verdict)> = PARTS
         .iter()
         .map(|(type_, resources)| (*type_, part(desired, observed, plan, &holds, *type_, resources)))
         .collect();
+    let without_server = deleting.filter(|_| observed.valkey.present().is_none());
     parts.push((
         ConditionType::PersistenceHealthy,
-        persistence::healthy(desired, observed, context.now),
+        without_server.map_or_else(
+            || persistence::healthy(desired, observed, context.now),
+            deletion::server,
+        ),
     ));
-    let ready = ready(&parts);
+    let ready = match deleting {
+        Some(_) => deletion::ready(plan, &holds),
+        None => ready(&parts),
+    };
     let loading = observed.valkey.present().is_some_and(|info| info.loading);
     let reconciling = reconciling(desired, plan, &holds, loading);
     let stalled = stalled(&holds);
-    let phase = phase(desired, observed, plan, &holds, &ready);
+    let phase = match deleting {
+        Some(_) => deletion::phase(plan, &holds),
+        None => phase(desired, observed, plan, &holds, &ready),
+    };
     let mut verdicts = vec![
         (ConditionType::Ready, ready),
         (ConditionType::Reconciling, reconciling),
@@ -124,9 +136,15 @@ pub fn assess(
     verdicts.extend(parts);
     verdicts.push((
         ConditionType::WarmStart,
-        persistence::warm_start(desired, observed, context.previous.as_ref()),
+        without_server.map_or_else(
+            || persistence::warm_start(desired, observed, context.previous.as_ref()),
+            deletion::server,
+        ),
     ));
     verdicts.push((ConditionType::DriftDetected, drift(desired, plan, &context.drift)));
+    if deleting.is_some() {
+        verdicts.push((ConditionType::Deleted, deletion::deleted(plan, &holds)));
+    }
     Assessment {
         phase,
         conditions: verdicts
@@ -192,6 +210,9 @@ fn part(
             Mode::Observe | Mode::Paused => ("Differs", "left, because the mode is Observe"),
         };
         return Verdict::new(ConditionStatus::False, reason, format!("{what}: {}", bounded(&steps)));
+    }
+    if desired.deletion.is_some() && type_ != ConditionType::DocumentValid {
+        return deletion::part(plan, holds, &about);
     }
     if let Some(hibernated) = about.iter().find(|hold| hold.reason == HoldReason::Hibernated) {
         return Verdict::new(

@@ -3,9 +3,11 @@
 
 mod adoption;
 mod definition;
+mod deletion;
 mod taken;
 
 use definition::{Seen, examine_definition};
+use deletion::{examine_deletion, nothing_is_made};
 use std::collections::BTreeMap;
 use std::fmt;
 use valkeep_core::desired::Persistence;
@@ -55,6 +57,12 @@ pub enum Rule {
     NoStaleLoad,
     /// Access is taken away from somebody who may need it.
     AccessKept,
+    /// Something is deleted that the document does not ask to delete, or made while it asks for deletion.
+    AskedFor,
+    /// Something is deleted that may be in use.
+    NotInUse,
+    /// Data is deleted without a backup and without a waiver.
+    DataKept,
 }
 
 impl fmt::Display for Objection {
@@ -122,11 +130,14 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
             | Step::PutLifecycle { id, .. }
             | Step::PutBackups { id, .. }
             | Step::PutFileSystemPolicy { id, .. }
-            | Step::DeleteFileSystemPolicy { id, .. } => (format!("fs {id}"), false),
+            | Step::DeleteFileSystemPolicy { id, .. }
+            | Step::DeleteFileSystem { id, .. } => (format!("fs {id}"), false),
             Step::CreateMountTarget { zone_id, .. } => (format!("zone {zone_id}"), false),
-            Step::SetMountTargetGroups { id, .. } => (format!("mt {id}"), false),
+            Step::SetMountTargetGroups { id, .. } | Step::DeleteMountTarget { id, .. } => (format!("mt {id}"), false),
             Step::CreateAccessPoint { .. } => ("ap".to_owned(), false),
-            Step::PutRolePolicy { role, policy, .. } => (format!("role {role} {policy}"), false),
+            Step::PutRolePolicy { role, policy, .. } | Step::DeleteRolePolicy { role, policy, .. } => {
+                (format!("role {role} {policy}"), false)
+            }
             Step::CreateLogGroup { name, .. } | Step::PutRetention { name, .. } => (format!("log {name}"), false),
             Step::RegisterTaskDefinition { definition, .. } => (format!("td {}", definition.family), false),
             Step::RegisterRevision { definition, .. } => {
@@ -136,7 +147,12 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
             | Step::UpdateService { .. }
             | Step::StartService { .. }
             | Step::SetDesired { .. }
-            | Step::ClearStarting { .. } => ("service".to_owned(), false),
+            | Step::ClearStarting { .. }
+            | Step::StopService { .. }
+            | Step::DeleteService { .. } => ("service".to_owned(), false),
+            Step::DeleteAccessPoint { id, .. } => (format!("ap {id}"), false),
+            Step::DeleteSecurityGroup { id, .. } => (format!("sg {id}"), false),
+            Step::DeregisterTaskDefinition { arn, .. } => (format!("td {arn}"), false),
             Step::Tag { resource, id, .. } => (
                 match resource {
                     Resource::SecurityGroup => format!("sg {id}"),
@@ -172,6 +188,7 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
 
 fn examine(court: &mut Court, step: &Step) {
     let observed = court.observed;
+    nothing_is_made(court, step);
     match step {
         Step::CreateSecurityGroup { tags, .. } => {
             made(court, "security group", observed.security_group.is_absent(), tags);
@@ -314,6 +331,14 @@ fn examine(court: &mut Court, step: &Step) {
         | Step::StartService { .. }
         | Step::SetDesired { .. }
         | Step::ClearStarting { .. } => service(court, step),
+        Step::StopService { .. }
+        | Step::DeleteService { .. }
+        | Step::DeleteAccessPoint { .. }
+        | Step::DeleteMountTarget { .. }
+        | Step::DeleteFileSystem { .. }
+        | Step::DeleteRolePolicy { .. }
+        | Step::DeleteSecurityGroup { .. }
+        | Step::DeregisterTaskDefinition { .. } => examine_deletion(court, step),
         Step::Tag {
             resource,
             id,
@@ -537,6 +562,10 @@ fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[St
     );
     if set.contains_key(TAG_STARTING) {
         adoption::marked_to_start(court);
+    }
+    if resource == Resource::FileSystem {
+        // What an access point has said counts there only while there is no access point.
+        return;
     }
     court.require(
         !remove.iter().any(|key| key == TAG_DATA_FILE),

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod conditions;
+mod deletion;
 mod drift;
 mod fresh;
 mod immutable;

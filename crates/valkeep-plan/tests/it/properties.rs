@@ -4,18 +4,18 @@ use crate::taken::{POINT, theirs, theirs_with_point};
 use crate::world::*;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use valkeep_core::desired::{AccessPointField, FileSystemField, PerformanceMode, Throughput};
+use valkeep_core::desired::{AccessPointField, Deletion, FileSystemField, PerformanceMode, Throughput};
 use valkeep_core::identity::{
     TAG_DATA_FILE, TAG_HASH, TAG_MOVED_FROM, TAG_OWNER, TAG_POLICY, TAG_SETTINGS_BY, TAG_SNAPSHOTS_ENDED, TAG_STARTING,
     TAG_THROUGHPUT_CHANGED, TAG_USED_BY, TAG_WRITTEN_BY,
 };
 use valkeep_core::ids::{AccessPointId, FileSystemId, VpcId};
 use valkeep_core::observed::{IngressRule, LifeCycle, Rollout, ServiceStatus};
-use valkeep_core::{Desired, Doubt, DoubtKind, Fact, Observed, Tags, ValkeyInfo};
+use valkeep_core::{Desired, Doubt, DoubtKind, Fact, Observed, Step, Tags, ValkeyInfo};
 use valkeep_plan::{Context, assess, critic, describe_step, fold, forecast, hold_for, plan};
 
 /// How many kinds of accidents there are.
-const ACCIDENTS: usize = 55;
+const ACCIDENTS: usize = 57;
 
 fn doubt<T>(salt: u8) -> Fact<T> {
     let kinds = [
@@ -233,6 +233,23 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
                 }
             });
         }
+        54 => {
+            world.other_access_points = match (salt % 3, world.access_point.present()) {
+                (0, Some(point)) => {
+                    let mut other = point.clone();
+                    other.id = valkeep_core::ids::AccessPointId::parse("fsap-0fffffffffffffff0").expect("an id");
+                    spoil(&mut other.tags, salt / 3);
+                    Fact::Present(vec![other])
+                }
+                (1, _) => Fact::Present(Vec::new()),
+                _ => gone(salt / 3),
+            };
+        }
+        55 => each(world.family.present_mut(), |found| {
+            for revision in found {
+                spoil(&mut revision.tags, salt);
+            }
+        }),
         _ => {
             world.valkey = Fact::Present(ValkeyInfo {
                 keys: u64::from(salt % 3),
@@ -277,6 +294,11 @@ fn document(which: u8) -> Desired {
     }
     if which & 64 != 0 {
         desired.network.task_groups = vec![sg("sg-0ffffffffffffffff")];
+    }
+    if which & 128 != 0 {
+        desired.deletion = Some(Deletion {
+            without_backup: which & 64 != 0,
+        });
     }
     desired
 }
@@ -329,7 +351,7 @@ fn survive(mut world: Observed, desired: &Desired, accidents: Vec<(usize, u8)>) 
                     ..Context::default()
                 },
             );
-            prop_assert_eq!(assessed.conditions.len(), 14);
+            prop_assert_eq!(assessed.conditions.len(), 14 + usize::from(desired.deletion.is_some()));
             if planned.steps.is_empty() {
                 if salt & 1 == 0 {
                     settle(&mut world);
@@ -340,6 +362,7 @@ fn survive(mut world: Observed, desired: &Desired, accidents: Vec<(usize, u8)>) 
             prop_assert!(stages < 30, "no rest: {:#?}", planned.steps);
             for step in &planned.steps {
                 prop_assert!(!describe_step(step).id.is_empty());
+                prop_assert!(!is_a_crime(desired, &world, step), "{:#?}\n{:#?}", step, world);
                 let done = aws.answer(step);
                 fold(&mut world, step, &done);
             }
@@ -347,6 +370,68 @@ fn survive(mut world: Observed, desired: &Desired, accidents: Vec<(usize, u8)>) 
         let _ = forecast(desired, &world, now());
     }
     Ok(())
+}
+
+/// Whether a step takes away what it must not, by the plainest reading of the rules.
+fn is_a_crime(desired: &Desired, world: &Observed, step: &Step) -> bool {
+    let owner = desired.identity.owner();
+    let ours = |tags: &Tags| tags.get(TAG_OWNER) == Some(&owner);
+    let gone = world.service.is_absent()
+        && match &world.tasks {
+            Fact::Present(tasks) => tasks.iter().all(|task| task.last_status == "STOPPED"),
+            Fact::Absent => true,
+            Fact::Unknown(_) => false,
+        };
+    let asked = desired.deletion.is_some();
+    let waived = desired.deletion.is_some_and(|asked| asked.without_backup);
+    let file_system = world.file_system.present().filter(|found| ours(&found.tags));
+    let all_points = || {
+        let others = world
+            .other_access_points
+            .present()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        others.iter().chain(world.access_point.present())
+    };
+    let shared = || {
+        all_points().any(|point| !ours(&point.tags) && !matches!(point.state, LifeCycle::Deleting | LifeCycle::Deleted))
+    };
+    match step {
+        Step::DeleteFileSystem { id, .. } => {
+            let is = file_system.is_some_and(|found| found.id == *id);
+            !(asked && waived && gone && is)
+                || shared()
+                || world.mount_targets.present().is_none_or(|all| !all.is_empty())
+        }
+        Step::DeleteMountTarget { file_system: id, .. } => {
+            !(asked && waived && gone && file_system.is_some_and(|found| found.id == *id)) || shared()
+        }
+        Step::DeleteAccessPoint { id, .. } => {
+            let is = all_points().any(|point| point.id == *id && ours(&point.tags));
+            !(asked && gone && is && (waived || file_system.is_none()))
+        }
+        Step::DeleteService { arn, .. } | Step::StopService { arn, .. } => {
+            !asked
+                || world
+                    .service
+                    .present()
+                    .is_none_or(|found| found.arn != *arn || !ours(&found.tags))
+        }
+        Step::DeleteSecurityGroup { id, .. } => {
+            !asked
+                || world
+                    .security_group
+                    .present()
+                    .is_none_or(|found| found.id != *id || !ours(&found.tags))
+        }
+        Step::DeregisterTaskDefinition { arn, .. } => {
+            let revisions = world.family.present().map(Vec::as_slice).unwrap_or_default();
+            !asked || !revisions.iter().any(|found| found.arn == *arn && ours(&found.tags))
+        }
+        Step::DeleteRolePolicy { .. } => !asked,
+        Step::CreateFileSystem { .. } | Step::CreateService { .. } | Step::StartService { .. } => asked,
+        _ => false,
+    }
 }
 
 proptest! {

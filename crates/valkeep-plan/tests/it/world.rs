@@ -111,6 +111,7 @@ pub(crate) fn desired() -> Desired {
         dns_grace_s: 90,
         look_now: None,
         load_stale_dump: false,
+        deletion: None,
     }
 }
 
@@ -184,6 +185,8 @@ pub(crate) fn fresh() -> Observed {
         cluster: Fact::Present(()),
         running_definition: Fact::Absent,
         family: Fact::Present(Vec::new()),
+        other_access_points: Fact::Present(Vec::new()),
+        tasks: Fact::Absent,
         ..Observed::nothing()
     }
 }
@@ -253,9 +256,38 @@ impl Aws {
     }
 }
 
-/// Lets everything under way arrive: resources are available, the service runs one task of its definition.
+/// What was being deleted is gone.
+fn gone(world: &mut Observed) {
+    use valkeep_core::observed::LifeCycle::{Deleted, Deleting};
+    use valkeep_core::observed::ServiceStatus;
+    let going = |state| matches!(state, Deleting | Deleted);
+    if let Some(targets) = world.mount_targets.present_mut() {
+        targets.retain(|target| !going(target.state));
+    }
+    if let Some(points) = world.other_access_points.present_mut() {
+        points.retain(|point| !going(point.state));
+    }
+    if world.access_point.present().is_some_and(|point| going(point.state)) {
+        world.access_point = Fact::Absent;
+    }
+    if world.file_system.present().is_some_and(|found| going(found.state)) {
+        world.file_system = Fact::Absent;
+    }
+    if world
+        .service
+        .present()
+        .is_some_and(|service| service.status == ServiceStatus::Draining)
+    {
+        world.service = Fact::Absent;
+        world.running_definition = Fact::Absent;
+        world.tasks = Fact::Present(Vec::new());
+    }
+}
+
+/// Lets everything under way arrive: resources are available or gone, the service runs one task of its definition.
 pub(crate) fn settle(world: &mut Observed) {
     use valkeep_core::observed::LifeCycle::Available;
+    gone(world);
     if let Some(found) = world.file_system.present_mut() {
         found.state = Available;
     }

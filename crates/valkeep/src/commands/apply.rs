@@ -65,7 +65,12 @@ pub(crate) async fn apply(args: ApplyArgs) -> Result<Exit, CommandError> {
             revision: entry.revision,
             generation: Some(entry.generation),
         },
-        wants: &[Want::READY],
+        // A document that asks for its deletion is never Ready.
+        wants: if document.asks_for_deletion() {
+            &[Want::DELETED]
+        } else {
+            &[Want::READY]
+        },
         timeout: args.timeout,
         poll: args.poll,
         through_stalls: false,

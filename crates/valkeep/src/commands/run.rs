@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 use valkeep_aws::Aws;
-use valkeep_core::{FailureKind, Scope, Timestamp};
+use valkeep_core::{ConditionType, FailureKind, Scope, Timestamp};
 use valkeep_engine::{CancellationToken, DocumentState, Engine, Finished, Settings, Standing};
 
 /// Keeps every document true until it is told to stop, or until all are at rest.
@@ -132,17 +132,27 @@ fn tell(finished: &Finished) -> Result<Exit, CommandError> {
             talk(&format!("the status of {} could not be written: {why}", document.name));
         }
     }
-    let ready = documents
+    let good = documents
         .iter()
         .filter(|document| document.standing == Standing::Ready)
         .count();
+    let deleted = documents
+        .iter()
+        .filter(|document| document.standing == Standing::Ready && document.status.is(ConditionType::Deleted))
+        .count();
+    let ready = good - deleted;
     let ended = if *cut_short {
         "ended before all were at rest: "
     } else {
         ""
     };
-    talk(&format!("{ended}{ready} of {} documents ready", documents.len()));
-    Ok(if ready == documents.len() && !cut_short {
+    let also = if deleted > 0 {
+        format!(", {deleted} deleted")
+    } else {
+        String::new()
+    };
+    talk(&format!("{ended}{ready} of {} documents ready{also}", documents.len()));
+    Ok(if good == documents.len() && !cut_short {
         Exit::Ok
     } else {
         Exit::NotReady

@@ -13,7 +13,7 @@ use valkeep_core::{ConditionStatus, ConditionType, Timestamp};
 use valkeep_document::status::Status;
 use valkeep_store::{DocumentStore, StoreError};
 
-/// How long a document is stalled before a wait for Ready gives up. Some stalls are AWS's own eventual consistency, like
+/// How long a document is stalled before a wait for Ready or Deleted gives up. Some stalls are AWS's own eventual consistency, like
 /// a role that was made a moment ago, and are gone with the next pass.
 const STALL_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -191,8 +191,8 @@ async fn look(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> Result<Look, 
     if waiting.wants.iter().all(as_wanted) {
         return Ok(Look::AsWanted);
     }
-    let for_ready = waiting.wants.contains(&Want::READY);
-    if for_ready
+    let for_the_end = waiting.wants.contains(&Want::READY) || waiting.wants.contains(&Want::DELETED);
+    if for_the_end
         && !waiting.through_stalls
         && let Some(stalled) = status.condition(ConditionType::Stalled)
         && stalled.status == ConditionStatus::True

@@ -4,7 +4,7 @@ use crate::sandbox::{DOCUMENT, Output, Sandbox};
 use crate::statuses::{put, status};
 use std::time::{Duration, Instant};
 use valkeep_core::ConditionStatus::{False, True};
-use valkeep_core::ConditionType::{Ready, Reconciling, Stalled};
+use valkeep_core::ConditionType::{Deleted, Ready, Reconciling, Stalled};
 
 fn applied() -> (Sandbox, String) {
     let sandbox = Sandbox::new();
@@ -106,4 +106,35 @@ fn apply_waits_for_what_it_wrote() {
     sandbox.file("a.yaml", &DOCUMENT.replace("8.0", "8.0.1"));
     let changed = sandbox.run(&[&args[..], &["--timeout", "100ms"]].concat());
     assert_eq!(changed.code, 3, "{changed:?}");
+}
+
+#[test]
+fn a_deletion_is_waited_for_by_its_own_condition() {
+    let (sandbox, _) = applied();
+    let document = DOCUMENT.replace(
+        "metadata:\n",
+        "metadata:\n  annotations: {valkeep.dev/delete: checkout-cache}\n",
+    );
+    assert_ne!(document, DOCUMENT);
+    sandbox.file("a.yaml", &document);
+    let revision = sandbox.apply("a.yaml", "file:docs");
+    put(&sandbox, &status(&revision, &[(Ready, False), (Deleted, True)]));
+    let output = wait(&sandbox, &["--for=Deleted"]);
+    assert_eq!(
+        (output.code, &*output.stdout),
+        (0, "checkout-cache: Deleted=True\n"),
+        "{output:?}"
+    );
+    let apply = ["apply", "a.yaml", "--store", "file:docs", "--wait", "--poll", "20ms"];
+    let output = sandbox.run(&apply);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.ends_with("checkout-cache: Deleted=True\n"), "{output:?}");
+
+    put(
+        &sandbox,
+        &status(&revision, &[(Ready, False), (Stalled, True), (Deleted, False)]),
+    );
+    let output = wait(&sandbox, &["--for=Deleted", "--timeout", "1h"]);
+    assert_eq!(output.code, 3, "{output:?}");
+    assert!(output.stderr.contains("stalled: this is why"), "{output:?}");
 }

@@ -14,8 +14,8 @@ use super::report::{Report, Wrong, quote};
 use super::tree::{At, Node, join};
 use super::walk::Field;
 use crate::types::{
-    ApiVersion, Document, FirstTransition, Kind, LOAD_STALE_DUMP, LOOK_NOW, LaunchType, Metadata, Mode, Origin,
-    Rollout, Spec, Valkey,
+    ApiVersion, Document, FirstTransition, Kind, LOOK_NOW, LaunchType, Metadata, Mode, Origin, PERMISSIONS, Rollout,
+    Spec, Valkey,
 };
 use file_system::file_system;
 use network::network;
@@ -78,13 +78,8 @@ fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
     });
     let annotations = map.take("annotations").map_or(Some(BTreeMap::new()), |field| {
         let annotations = field.texts(report, forms::label_key, forms::any_text)?;
-        let mut good = reserved(
-            &field,
-            &annotations,
-            &[LOAD_STALE_DUMP, LOOK_NOW],
-            "annotations",
-            report,
-        );
+        let known: Vec<&str> = PERMISSIONS.iter().map(|(key, _)| *key).chain([LOOK_NOW]).collect();
+        let mut good = reserved(&field, &annotations, &known, "annotations", report);
         let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > ANNOTATIONS_MAX {
             field.say(
@@ -94,21 +89,23 @@ fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
             );
             good = false;
         }
-        if let (Some(value), Some(name)) = (annotations.get(LOAD_STALE_DUMP), &name)
-            && value != name
-        {
-            report.say(
-                field.key_at(LOAD_STALE_DUMP),
-                &join(&field.path, LOAD_STALE_DUMP),
-                format!(
-                    "says {} and the document is called {}; the two must be equal, so that a copied document does not \
-                     carry the permission along",
-                    quote(value),
-                    quote(name)
-                ),
-                format!("write {}, or remove the annotation", quote(name)),
-            );
-            good = false;
+        for (key, harm) in PERMISSIONS {
+            if let (Some(value), Some(name)) = (annotations.get(key), &name)
+                && value != name
+            {
+                report.say(
+                    field.key_at(key),
+                    &join(&field.path, key),
+                    format!(
+                        "says {} and the document is called {}; the two must be equal, so that a copied document does \
+                         not {harm}",
+                        quote(value),
+                        quote(name)
+                    ),
+                    format!("write {}, or remove the annotation", quote(name)),
+                );
+                good = false;
+            }
         }
         good.then_some(annotations)
     });

@@ -24,6 +24,9 @@ pub(crate) struct PlanView {
     service: String,
     installation: String,
     mode: &'static str,
+    /// The document asks for its deletion.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deletion: bool,
     outcome: Outcome,
     summary: Summary,
     stages: Vec<Stage>,
@@ -142,6 +145,7 @@ impl PlanView {
             service: desired.identity.service.clone(),
             installation: desired.identity.installation.clone(),
             mode: desired.mode.as_str(),
+            deletion: desired.deletion.is_some(),
             outcome: outcome(&summary, first),
             summary,
             stages: views,

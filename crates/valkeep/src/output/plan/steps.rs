@@ -231,7 +231,58 @@ fn words(step: &Step, running: Option<&ObservedDefinition>) -> Words {
             all.extend(remove.iter().map(|key| removed_tag(key)));
             update(id, all)
         }
+        Step::StopService {
+            cluster,
+            name,
+            arn: _,
+            from,
+        } => update(
+            &format!("{cluster}/{name}"),
+            vec![field("desiredCount", value(from), value(&0))],
+        ),
+        Step::DeleteService {
+            cluster,
+            name,
+            arn: _,
+            owner: _,
+        } => removed(&format!("{cluster}/{name}"), Vec::new()),
+        Step::DeleteAccessPoint {
+            id,
+            file_system,
+            path,
+            owner: _,
+        } => removed(id.as_str(), vec![gone("fileSystem", file_system), gone("path", path)]),
+        Step::DeleteMountTarget {
+            id,
+            file_system,
+            zone_id,
+            owner: _,
+        } => removed(
+            id.as_str(),
+            vec![gone("fileSystem", file_system), gone("zone", zone_id)],
+        ),
+        Step::DeleteFileSystem { id, owner: _ } => removed(
+            id.as_str(),
+            vec![gone("data", "everything on it, without a final backup")],
+        ),
+        Step::DeleteRolePolicy { role, policy, from } => {
+            removed(&format!("{role}/{policy}"), vec![gone("policy", from)])
+        }
+        Step::DeleteSecurityGroup { id, name, owner: _ } => removed(id.as_str(), vec![gone("name", name)]),
+        Step::DeregisterTaskDefinition { arn, owner: _ } => removed(arn.rsplit('/').next().unwrap_or(arn), Vec::new()),
     }
+}
+
+fn removed(name: &str, fields: Vec<Field>) -> Words {
+    Words {
+        change: Verb::Remove,
+        name: name.to_owned(),
+        fields,
+    }
+}
+
+fn gone(path: &str, from: &(impl serde::Serialize + ?Sized)) -> Field {
+    field(path, value(from), Value::Null)
 }
 
 fn create(name: &str, fields: Vec<Field>) -> Words {

@@ -18,6 +18,7 @@ pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
         service,
         installation,
         mode,
+        deletion,
         outcome: _,
         summary: _,
         stages,
@@ -33,6 +34,12 @@ pub(crate) fn text(plan: &PlanView, now: Timestamp, out: &Out) -> String {
     if *mode != Mode::Enforce.as_str() {
         let why = format!("The document's mode is {mode}: none of this is done");
         line(&mut text, &out.paint(Tone::Fair, &why));
+    }
+    if *deletion {
+        line(
+            &mut text,
+            "The document asks for the deletion of what valkeep made for it (valkeep.dev/delete)",
+        );
     }
     if let Some(first) = stages.first() {
         section(&mut text, "Now", &first.steps, out);
@@ -166,6 +173,9 @@ fn last_word(plan: &PlanView) -> String {
         summary.create, summary.change, summary.remove, summary.now
     );
     match plan.outcome {
+        Outcome::Nothing if plan.deletion => {
+            "Nothing to do: everything that valkeep made is gone, and the document may be removed".to_owned()
+        }
         Outcome::Nothing => "Nothing to do: everything is as the document says".to_owned(),
         Outcome::Waiting => "Nothing to do now: AWS is still at work".to_owned(),
         Outcome::Stalled => "Nothing to do without you: see what is stalled above".to_owned(),
@@ -377,6 +387,67 @@ Plan: 1 to create, 2 to change, 1 to remove; 2 of 4 now
             let line = format!("\nThe document's mode is {}: none of this is done\n", mode.as_str());
             assert!(text.contains(&line), "{text}");
         }
+    }
+
+    #[test]
+    fn a_deletion_is_said_first_and_what_goes_is_named() {
+        let id = FileSystemId::parse("fs-0123456789abcdef0").expect("good");
+        let owner = "0123".to_owned();
+        let stop = Step::StopService {
+            cluster: "production".into(),
+            name: "checkout-valkey".into(),
+            arn: "arn".into(),
+            from: 1,
+        };
+        let last = Plan {
+            steps: vec![
+                Step::DeleteFileSystem {
+                    id,
+                    owner: owner.clone(),
+                },
+                Step::DeregisterTaskDefinition {
+                    arn: "arn:aws:ecs:eu-west-1:123456789012:task-definition/valkeep-checkout:7".into(),
+                    owner,
+                },
+            ],
+            ..Plan::default()
+        };
+        let first = Plan {
+            steps: vec![stop],
+            ..Plan::default()
+        };
+        let mut plan = view(vec![first, last]);
+        plan.deletion = true;
+        let shown = text(&plan, Timestamp::UNIX_EPOCH, &Out::plain());
+        assert_eq!(
+            shown.split_once('\n').expect("lines").1,
+            "\
+The document asks for the deletion of what valkeep made for it (valkeep.dev/delete)
+
+Now
+  ~ change service production/checkout-valkey  ecs:UpdateService
+      desiredCount  1 -> 0
+
+Then
+  - remove file system fs-0123456789abcdef0  elasticfilesystem:DeleteFileSystem
+      data  everything on it, without a final backup
+  - remove task definition valkeep-checkout:7  ecs:DeregisterTaskDefinition
+
+Plan: 0 to create, 1 to change, 2 to remove; 1 of 3 now
+"
+        );
+        let mut done = view(Vec::new());
+        done.deletion = true;
+        let shown = text(&done, Timestamp::UNIX_EPOCH, &Out::plain());
+        assert!(shown.ends_with("everything that valkeep made is gone, and the document may be removed\n"));
+        let json = serde_json::to_value(&done).expect("serializes");
+        assert_eq!(json["deletion"], true);
+        assert!(
+            serde_json::to_value(view(Vec::new()))
+                .expect("serializes")
+                .get("deletion")
+                .is_none()
+        );
     }
 
     #[test]
