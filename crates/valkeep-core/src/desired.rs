@@ -3,7 +3,7 @@
 use crate::ids::{SecurityGroupId, SubnetId, VpcId};
 use crate::task_definition::LaunchType;
 use crate::valkey::SavePoints;
-use crate::{Identity, Names, Tags};
+use crate::{Identity, Names, Place, Tags};
 use serde::{Deserialize, Serialize};
 
 /// The whole desired state of one document. Made by `valkeep-document` only, from a document without findings, so the
@@ -16,6 +16,8 @@ pub struct Desired {
     pub generation: i64,
     /// What is managed, and by whom.
     pub identity: Identity,
+    /// Where it is, and as whom valkeep works there. The identity's region and account are those of this place.
+    pub place: Place,
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
     /// Derived names and tokens.

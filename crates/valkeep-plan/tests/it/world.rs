@@ -47,6 +47,10 @@ pub(crate) fn desired() -> Desired {
     Desired {
         document: "cache".into(),
         generation: 1,
+        place: valkeep_core::Place {
+            region: "eu-west-1".into(),
+            role: None,
+        },
         partition: "aws".into(),
         names: identity.names(),
         tags,
