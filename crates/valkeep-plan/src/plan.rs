@@ -11,7 +11,7 @@ use valkeep_core::{Desired, Observed, Plan, Timestamp};
 /// what builds on it waits; equal arguments give equal plans. Never fails.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let input = Input { desired, observed, now };
-    let mut draft = Draft::default();
+    let mut draft = Draft::new(&desired.place);
     network::subnets(input, &mut draft);
     match &desired.persistence {
         Persistence::Mounted(_) => {

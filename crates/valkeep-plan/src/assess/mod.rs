@@ -93,7 +93,7 @@ pub fn assess(
     context: &Context,
 ) -> Assessment {
     let mut holds = plan.holds.clone();
-    holds.extend(failures.iter().map(|failure| hold_for(failure, context.now)));
+    holds.extend(failures.iter().map(|failure| hold_for(desired, failure, context.now)));
     let mut parts: Vec<(ConditionType, Verdict)> = PARTS
         .iter()
         .map(|(type_, resources)| (*type_, part(desired, observed, plan, &holds, *type_, resources)))
