@@ -51,8 +51,8 @@ pub use wire::Service;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::Value;
 use places::{Held, Shared};
+use serde_json::Value;
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
