@@ -6,5 +6,6 @@ mod architecture;
 mod conformance;
 mod faults;
 mod moto;
+mod places;
 mod restarts;
 mod stories;

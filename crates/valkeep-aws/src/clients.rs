@@ -102,7 +102,7 @@ impl Aws {
             .connect_timeout(Duration::from_secs(3).min(options.attempt_timeout))
             // The exchange itself is bounded below the SDK, where waiting for a turn does not count.
             .operation_attempt_timeout(options.attempt_timeout + WAIT_MAX)
-            .operation_timeout(options.operation_timeout + WAIT_MAX)
+            .operation_timeout(options.operation_timeout)
             .build();
         let mut sdk_config = sdk
             .to_builder()

@@ -5,9 +5,10 @@
 use crate::cache::{Cache, Kept};
 use crate::clients::{Inner, Options};
 use crate::credentials::Assumed;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, WAIT_MAX};
 use crate::pacing::Pacing;
 use aws_config::identity::IdentityCache;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use std::sync::Arc;
@@ -51,7 +52,12 @@ impl Fleet {
             return set;
         }
         let Place { region, role } = &desired.place;
-        let mut there = self.sdk.to_builder().region(Region::new(region.clone()));
+        let mut there = self
+            .sdk
+            .to_builder()
+            .region(Region::new(region.clone()))
+            // Stores have bounds of their own; here the wait for a turn comes on top.
+            .timeout_config(self.timeouts());
         if let Some(role) = role {
             let credentials = Assumed::new(&self.sdk, role, &desired.identity.installation).await;
             there = there
@@ -64,6 +70,14 @@ impl Fleet {
         let set = self.sets.get(&key).unwrap_or(set);
         self.sets.put(key, Arc::clone(&set));
         set
+    }
+
+    fn timeouts(&self) -> TimeoutConfig {
+        let home = self.sdk.timeout_config().cloned();
+        home.unwrap_or_else(TimeoutConfig::disabled)
+            .to_builder()
+            .operation_timeout(self.options.operation_timeout + WAIT_MAX)
+            .build()
     }
 
     fn set(&self, sdk: &SdkConfig, account: &str) -> Inner {
