@@ -1,12 +1,17 @@
 //! Documents in other regions and accounts than valkeep's own: everything is made there and nothing here, a role that
 //! cannot be assumed is told and heals, and what is throttled in one account is slow there only.
 
+use anyhow::{Context, Result};
 use localaws::{Delays, Fault, FaultKind, Service, world};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
+use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 use valkeep_engine::{CancellationToken, Report, Settings};
-use valkeep_tests::scene::{Scene, example_for};
+use valkeep_tests::scene::{self, Scene, example_for};
 
 const ELSEWHERE: &str = "210987654321";
 const REGION: &str = "us-east-1";
@@ -113,6 +118,48 @@ async fn a_role_that_cannot_be_assumed_is_told_with_what_to_do_and_heals() {
         .until_ready("far", Duration::from_mins(10), "the trust is right now")
         .await;
     running.stop().await;
+}
+
+/// The shipped binary over TCP: signatures say where a call goes.
+#[tokio::test]
+async fn a_plan_for_another_region_and_account_looks_there() -> Result<()> {
+    let scene = Scene::new(Delays::default());
+    let there = furnished(&scene, ELSEWHERE, REGION);
+    trust(&there, &json!({ "StringEquals": { "sts:ExternalId": "blue" } }));
+    sleep(Duration::from_secs(2)).await;
+    let server = scene::serve(&scene.aws).await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("far.yaml");
+    std::fs::write(&file, far("far"))?;
+    let plan = plan(&server.endpoint, &file).await?;
+    let (code, text, talk) = (
+        plan.status.code(),
+        String::from_utf8(plan.stdout)?,
+        String::from_utf8(plan.stderr)?,
+    );
+    assert_eq!(code, Some(2), "{text}{talk}");
+    assert!(
+        text.starts_with("far: service trigpointing-cluster/far in us-east-1, account 210987654321"),
+        "{text}"
+    );
+    let asked: BTreeSet<(String, String)> = scene
+        .aws
+        .calls()
+        .into_iter()
+        .filter(|call| call.service != Service::Sts)
+        .map(|call| (call.account, call.region))
+        .collect();
+    assert_eq!(asked, BTreeSet::from([(ELSEWHERE.to_owned(), REGION.to_owned())]));
+
+    trust(&there, &json!({ "StringEquals": { "sts:ExternalId": "red" } }));
+    let denied = self::plan(&server.endpoint, &file).await?;
+    let text = String::from_utf8(denied.stdout)?;
+    assert_eq!(denied.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("sts:AssumeRole: AccessDenied") && text.contains("trust policy"),
+        "{text}"
+    );
+    Ok(())
 }
 
 /// Forty documents whose account is throttled for half an hour, and one elsewhere.
@@ -269,6 +316,28 @@ fn with_role(scene: &Scene, name: &str) -> String {
     let role = json!({ "RoleName": format!("{name}-role"), "AssumeRolePolicyDocument": trust.to_string() });
     scene.look(Service::Iam, "CreateRole", &role);
     example_for(name).replace("trigpointing-ecs-task-role", &format!("{name}-role"))
+}
+
+async fn plan(endpoint: &str, file: &Path) -> Result<Output> {
+    let program = std::env::current_exe()?
+        .parent()
+        .and_then(Path::parent)
+        .context("target folder")?
+        .join("valkeep");
+    Command::new(&program)
+        .arg("plan")
+        .arg(file)
+        .env_clear()
+        .envs([
+            ("AWS_ENDPOINT_URL", endpoint),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "tests"),
+            ("AWS_SECRET_ACCESS_KEY", "tests"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ])
+        .output()
+        .await
+        .with_context(|| format!("{} does not start; build the whole workspace", program.display()))
 }
 
 fn count(scene: &Scene, operation: &str, of: impl Fn(u16) -> bool) -> usize {

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what a bench is for")]
 
 mod controller;
+mod idle;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use controller::Controller;
@@ -40,6 +41,7 @@ fn main() -> Result<()> {
     );
     paused(second_pass())?;
     paused(chain())?;
+    paused(idle::idle())?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
