@@ -13,7 +13,7 @@ use valkeep_tests::scene::{Scene, example_for};
 const FLEET: usize = 1_000;
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-2"];
 /// Longer than a look at every document takes: 3 s each.
-const CYCLE: Duration = Duration::from_mins(60);
+const CYCLE: Duration = Duration::from_hours(1);
 
 /// With the shipped settings for everything that asks AWS, on a paused clock: only calls and their times count.
 pub(crate) async fn idle() -> Result<()> {

@@ -6,6 +6,7 @@ use crate::error::failure;
 use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::Credentials;
+use aws_credential_types::attributes::AccountId;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Future;
 use aws_credential_types::provider::{ProvideCredentials, Result as Provided};
@@ -81,7 +82,7 @@ impl Assumed {
 
     /// Names and tags are of the account in the ARN; credentials of another one would make a second of everything there.
     fn check(&self, credentials: Credentials) -> Result<Credentials, Failure> {
-        let account = credentials.account_id().map(|id| id.as_str());
+        let account = credentials.account_id().map(AccountId::as_str);
         if account == Some(self.arn.account()) {
             return Ok(credentials);
         }

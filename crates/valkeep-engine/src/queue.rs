@@ -136,10 +136,13 @@ enum Ended {
     TimedOut,
 }
 
+/// What a key shares with others that are slow or fast together with it.
+type LaneOf<K> = Box<dyn Fn(&K) -> Arc<str> + Send>;
+
 /// See the module.
 pub(crate) struct Queue<K> {
     limits: Limits,
-    lane: Box<dyn Fn(&K) -> Arc<str> + Send>,
+    lane: LaneOf<K>,
     entries: HashMap<K, Entry>,
     ready: Lanes<K>,
     delayed: DelayQueue<K>,
@@ -298,12 +301,11 @@ where
             return;
         }
         let at = delay.map(|delay| Instant::now() + delay.min(DELAY_MAX));
-        match at.into_iter().chain(later).min() {
-            Some(at) => self.delay(key, at),
-            None => {
-                self.entries.remove(&key);
-                self.ready.forget(&key);
-            }
+        if let Some(at) = at.into_iter().chain(later).min() {
+            self.delay(key, at);
+        } else {
+            self.entries.remove(&key);
+            self.ready.forget(&key);
         }
     }
 
