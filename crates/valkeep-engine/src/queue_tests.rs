@@ -87,7 +87,14 @@ fn bench_with(limits: Limits, jitter: impl FnMut(Duration) -> Duration + Send + 
             }
         }
     };
-    let queue = tokio::spawn(Queue::new(limits, lane).run(receiver, gated, stop.clone(), publish, jitter, work));
+    let queue = tokio::spawn(Queue::new(limits, |key: &String| lane(key)).run(
+        receiver,
+        gated,
+        stop.clone(),
+        publish,
+        jitter,
+        work,
+    ));
     Bench {
         nudges,
         gate,
@@ -99,7 +106,7 @@ fn bench_with(limits: Limits, jitter: impl FnMut(Duration) -> Duration + Send + 
 }
 
 /// `lane/key`, or one lane for all without.
-fn lane(key: &String) -> Arc<str> {
+fn lane(key: &str) -> Arc<str> {
     Arc::from(key.split_once('/').map_or("", |(lane, _)| lane))
 }
 
