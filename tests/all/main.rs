@@ -7,6 +7,7 @@ mod conformance;
 mod deletions;
 mod faults;
 mod moto;
+mod places;
 mod restarts;
 mod stories;
 mod taken;

@@ -20,6 +20,9 @@ impl Controller {
                 &format!("{}s", resync.as_secs()),
                 "--dns-grace",
                 "0s",
+                // What one pass costs is the question here, not how soon AWS would let the next one begin.
+                "--rate-share",
+                "100",
                 "--log",
                 "error",
             ])

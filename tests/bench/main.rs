@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what a bench is for")]
 
 mod controller;
+mod idle;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use controller::Controller;
@@ -38,8 +39,21 @@ fn main() -> Result<()> {
         env!("CARGO_PKG_VERSION"),
         if cfg!(debug_assertions) { "debug" } else { "release" }
     );
-    paused(second_pass())?;
-    paused(chain())?;
+    // `bench idle` runs that part only.
+    let only = std::env::args().nth(1);
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    if wanted("second-pass") {
+        paused(second_pass())?;
+    }
+    if wanted("chain") {
+        paused(chain())?;
+    }
+    if wanted("idle") {
+        paused(idle::idle())?;
+    }
+    if !wanted("fleet") {
+        return Ok(());
+    }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 /// Everything that a local AWS is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The only region.
+    /// The region of home. There are others: [`crate::LocalAws::at`].
     pub region: String,
-    /// The account of every caller that did not assume a role of another one.
+    /// The account of home, and of every caller that did not assume a role of another one.
     pub account: String,
     /// Seed of every id and of everything shuffled.
     pub seed: u64,

@@ -24,6 +24,10 @@ pub struct Match {
     pub service: Option<Service>,
     /// Only this operation, such as `CreateFileSystem`.
     pub operation: Option<String>,
+    /// Only calls of this account.
+    pub account: Option<String>,
+    /// Only calls to this region.
+    pub region: Option<String>,
     /// Not before the nth call that matches; the first is 1.
     pub nth: Option<u64>,
     /// So many times; without it `nth` means once, and neither means for ever.
@@ -79,6 +83,20 @@ impl Fault {
         }
     }
 
+    /// Only calls of this account.
+    #[must_use]
+    pub fn of_account(mut self, account: &str) -> Self {
+        self.matches.account = Some(account.to_owned());
+        self
+    }
+
+    /// Only calls to this region.
+    #[must_use]
+    pub fn in_region(mut self, region: &str) -> Self {
+        self.matches.region = Some(region.to_owned());
+        self
+    }
+
     /// Only the nth matching call.
     #[must_use]
     pub fn nth(mut self, nth: u64) -> Self {
@@ -109,6 +127,8 @@ pub struct Call {
     pub status: u16,
     /// The caller's account.
     pub account: String,
+    /// The region that the call was signed for.
+    pub region: String,
 }
 
 /// Faults in force and the calls made.
@@ -167,16 +187,22 @@ impl Control {
     }
 
     /// The first fault in force for this call. Every matching fault counts the call.
-    pub(crate) fn strike(&mut self, service: Service, operation: &str) -> Option<FaultKind> {
+    pub(crate) fn strike(&mut self, call: &Call) -> Option<FaultKind> {
         let mut struck = None;
         for armed in &mut self.faults {
             let Match {
                 service: wanted,
-                operation: named,
+                operation,
+                account,
+                region,
                 nth,
                 times,
             } = &armed.fault.matches;
-            if wanted.is_some_and(|wanted| wanted != service) || named.as_deref().is_some_and(|name| name != operation)
+            let other = |wanted: &Option<String>, have: &String| wanted.as_ref().is_some_and(|wanted| wanted != have);
+            if wanted.is_some_and(|wanted| wanted != call.service)
+                || other(operation, &call.operation)
+                || other(account, &call.account)
+                || other(region, &call.region)
             {
                 continue;
             }
@@ -214,9 +240,16 @@ mod tests {
     fn strikes(fault: Fault, calls: usize) -> Vec<bool> {
         let mut control = Control::default();
         control.inject(fault);
-        (0..calls)
-            .map(|_| control.strike(Service::S3, "GetObject").is_some())
-            .collect()
+        let call = Call {
+            at: Timestamp::UNIX_EPOCH,
+            service: Service::S3,
+            operation: "GetObject".to_owned(),
+            mutating: false,
+            status: 0,
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+        };
+        (0..calls).map(|_| control.strike(&call).is_some()).collect()
     }
 
     #[test]
@@ -235,6 +268,9 @@ mod tests {
             [false, true, true, false]
         );
         assert_eq!(strikes(Fault::on("PutObject", FaultKind::Throttle), 2), [false; 2]);
+        let everywhere = Fault::on("GetObject", FaultKind::Throttle);
+        assert_eq!(strikes(everywhere.clone().of_account("210987654321"), 1), [false]);
+        assert_eq!(strikes(everywhere.in_region("eu-west-1"), 1), [true]);
         assert_eq!(
             strikes(Fault::on_service(Service::Iam, FaultKind::Throttle), 2),
             [false; 2]

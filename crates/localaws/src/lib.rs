@@ -4,6 +4,10 @@
 //! operations that valkeep uses, so that an unchanged SDK or the `aws` command line can talk to it: over TCP
 //! ([`serve`]) or without sockets ([`LocalAws::handle`]) under a paused clock.
 //!
+//! It has as many regions and accounts as are asked for ([`LocalAws::at`], or a signature for another region, or by a role
+//! of another account): each region of an account is a world of its own, IAM is one for all regions of an account, and
+//! S3 one for everything. Real tasks run at home only; elsewhere they are simulated.
+//!
 //! It knows nothing of valkeep, checks no signatures, and must never be linked into the shipped binary.
 //!
 //! What it does not do, though AWS does: limit rates (throttling is a [`Fault`]), check the caller's own permissions
@@ -25,6 +29,7 @@ mod fault;
 mod iam;
 mod ids;
 mod logs;
+mod places;
 mod s3;
 mod scaling;
 mod server;
@@ -46,6 +51,7 @@ pub use wire::Service;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use places::{Held, Shared};
 use serde_json::Value;
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,17 +63,20 @@ use wire::{Reply, Request};
 #[error("the reply was lost")]
 pub struct Lost;
 
-/// An AWS in one process. Clones are the same AWS.
+/// An AWS in one process, looked at from one region of one account. Clones are the same AWS.
 #[derive(Clone)]
 pub struct LocalAws {
+    shared: Arc<Shared>,
     inner: Arc<Inner>,
 }
 
+/// One region of one account.
 struct Inner {
     config: Arc<Config>,
     clock: clock::Clock,
     state: Mutex<State>,
-    control: Mutex<fault::Control>,
+    /// The account's, shared by its regions.
+    iam: Arc<Mutex<iam::Iam>>,
 }
 
 impl std::fmt::Debug for LocalAws {
@@ -81,14 +90,11 @@ impl std::fmt::Debug for LocalAws {
 impl LocalAws {
     /// An empty AWS. Its clock starts now, at the configured epoch.
     pub fn new(config: Config) -> Self {
-        let config = Arc::new(config);
+        let clock = clock::Clock::starting_at(config.epoch);
+        let inner = Inner::new(config, clock, Arc::default());
         Self {
-            inner: Arc::new(Inner {
-                clock: clock::Clock::starting_at(config.epoch),
-                state: Mutex::new(State::new(Arc::clone(&config))),
-                control: Mutex::new(fault::Control::default()),
-                config,
-            }),
+            shared: Arc::new(Shared::new(&inner)),
+            inner,
         }
     }
 
@@ -102,11 +108,8 @@ impl LocalAws {
             Ok(request) => request,
             Err(refusal) => return Ok(refusal.into_http(&request_id)),
         };
+        let account = self.shared.account_of(&request.access_key);
         let (position, struck, latency) = {
-            let account = self
-                .state()
-                .sts
-                .account_of(&request.access_key, &self.inner.config.account);
             let mut control = self.control();
             let call = Call {
                 at: self.now(),
@@ -114,14 +117,11 @@ impl LocalAws {
                 operation: request.operation.clone(),
                 mutating: fault::is_mutating(&request.operation),
                 status: 0,
-                account,
+                account: account.clone(),
+                region: request.region.clone(),
             };
-            let position = control.arrived(call);
-            (
-                position,
-                control.strike(request.service, &request.operation),
-                control.latency,
-            )
+            let struck = control.strike(&call);
+            (control.arrived(call), struck, control.latency)
         };
         if let Some(latency) = latency {
             tokio::time::sleep(latency).await;
@@ -142,7 +142,7 @@ impl LocalAws {
         };
         let reply = match refusal {
             Some(refusal) => Err(refusal),
-            None => self.perform(&request),
+            None => self.at(&account, &request.region).perform(&request),
         };
         if struck == Some(FaultKind::LostReply) {
             return Err(Lost);
@@ -159,7 +159,7 @@ impl LocalAws {
         ecs::tick(self);
         match service {
             Service::Ecs => ecs::call(self, operation, input.clone()),
-            Service::Sts => sts::call(&mut self.state(), operation, input, ""),
+            Service::Sts => sts::call(self, operation, input, ""),
             Service::Iam => iam::call(&mut self.state(), operation, input),
             Service::Ec2 => ec2::call(&mut self.state(), operation, input),
             Service::Efs => efs::call(&mut self.state(), operation, input),
@@ -173,7 +173,8 @@ impl LocalAws {
 
     /// Puts an object into a bucket, which is made if it is not there.
     pub fn put_object(&self, bucket: &str, key: &str, body: impl Into<Bytes>) {
-        let mut state = self.state();
+        let home = self.home();
+        let mut state = home.state();
         s3::ensure_bucket(&mut state, bucket);
         s3::put(&mut state, bucket, key, body.into()).expect("the bucket is there");
     }
@@ -185,19 +186,20 @@ impl LocalAws {
 
     /// The bytes of an object.
     pub fn object(&self, bucket: &str, key: &str) -> Option<Bytes> {
-        s3::content_of(&self.state(), bucket, key)
+        s3::content_of(&self.home().state(), bucket, key)
     }
 
     fn perform(&self, request: &Request) -> Result<Reply, ApiError> {
         let input = match &request.input {
             wire::Input::S3(call) => {
-                ecs::tick(self);
-                return s3::call(&mut self.state(), &request.operation, call);
+                let home = self.home();
+                ecs::tick(&home);
+                return s3::call(&mut home.state(), &request.operation, call);
             }
             wire::Input::Members(input) => input,
         };
         if request.service == Service::Sts {
-            return sts::call(&mut self.state(), &request.operation, input, &request.access_key).map(Reply::Members);
+            return sts::call(self, &request.operation, input, &request.access_key).map(Reply::Members);
         }
         self.call(request.service, &request.operation, input)
             .map(Reply::Members)
@@ -244,15 +246,14 @@ impl LocalAws {
     }
 
     /// The state at the present time. Never hold it across an await.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // A panic of a test while it held the lock must not hide that test's own message.
-        let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn state(&self) -> Held<'_> {
+        let mut state = self.inner.hold();
         state.tick(self.now());
         state
     }
 
     fn control(&self) -> MutexGuard<'_, fault::Control> {
-        self.inner.control.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_request_id(&self) -> String {

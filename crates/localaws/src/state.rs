@@ -2,7 +2,7 @@
 
 use crate::clock::later;
 use crate::config::Config;
-use crate::{discovery, ec2, ecs, efs, iam, ids, logs, s3, scaling, ssm, sts};
+use crate::{discovery, ec2, ecs, efs, iam, ids, logs, s3, scaling, ssm};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(crate) struct State {
     pub(crate) now: Timestamp,
     pub(crate) config: Arc<Config>,
     pub(crate) rng: fastrand::Rng,
-    pub(crate) sts: sts::Sts,
+    /// The account's, while the state is held: [`crate::places::Held`].
     pub(crate) iam: iam::Iam,
     pub(crate) ec2: ec2::Ec2,
     pub(crate) efs: efs::Efs,
@@ -30,7 +30,6 @@ impl State {
             now: config.epoch,
             rng: fastrand::Rng::with_seed(config.seed),
             config,
-            sts: sts::Sts::default(),
             iam: iam::Iam::default(),
             ec2: ec2::Ec2::default(),
             efs: efs::Efs::default(),

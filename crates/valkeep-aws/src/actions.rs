@@ -72,6 +72,8 @@ pub const ACTIONS: &[&str] = &[
     "ssm:GetParameterHistory",
     "ssm:GetParametersByPath",
     "ssm:PutParameter",
+    // For documents that name a role.
+    "sts:AssumeRole",
     "sts:GetCallerIdentity",
 ];
 

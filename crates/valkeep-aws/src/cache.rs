@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use valkeep_core::ids::{AccessPointId, FileSystemId, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::observed::{ObservedDefinition, Subnet};
 
@@ -21,8 +21,8 @@ const ACCESS_POINTS_MAX: usize = 4_096;
 /// Everything that is kept.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    /// Task definitions by ARN with revision.
-    pub(crate) definitions: Kept<String, ObservedDefinition>,
+    /// Task definitions by ARN with revision. One for all places, so that it is bounded in all.
+    pub(crate) definitions: Arc<Kept<String, ObservedDefinition>>,
     /// Subnets by id. Forgotten when AWS refuses one.
     pub(crate) subnets: Kept<SubnetId, Subnet>,
     /// The VPC of the groups that documents name. Forgotten when AWS refuses one.
@@ -34,7 +34,17 @@ pub(crate) struct Cache {
 impl Default for Cache {
     fn default() -> Self {
         Self {
-            definitions: Kept::new(DEFINITIONS_MAX),
+            definitions: Arc::new(Kept::new(DEFINITIONS_MAX)),
+            subnets: Kept::new(SUBNETS_MAX),
+        }
+    }
+}
+
+impl Cache {
+    /// A cache for another place. Zones have other names in other accounts, so subnets are not shared.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            definitions: Arc::clone(&self.definitions),
             subnets: Kept::new(SUBNETS_MAX),
             groups: Kept::new(GROUPS_MAX),
             access_points: Kept::new(ACCESS_POINTS_MAX),
@@ -50,7 +60,7 @@ pub(crate) struct Kept<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Kept<K, V> {
-    fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             map: Mutex::default(),
             most,

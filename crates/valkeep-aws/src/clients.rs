@@ -3,9 +3,16 @@
 use crate::cache::Cache;
 use crate::convert::unexpected;
 use crate::error::Named;
+use crate::fleet::Fleet;
+use crate::limiter::WAIT_MAX;
+use crate::pacing::{Pacing, Patient};
 use crate::store;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_runtime::client::defaults::default_http_client_plugin_v2;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use std::sync::Arc;
 use std::time::Duration;
 use valkeep_core::failure::{Failure, FailureKind};
@@ -14,7 +21,7 @@ use valkeep_core::{Desired, Done, Observed, Scope, Step};
 use valkeep_store::{DocumentStore, StoreUrl};
 
 /// How calls behave. Time limits are always set: without them the SDK waits for ever.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Attempts of one call, the first included. The SDK repeats throttled calls, 5xx and lost replies by itself.
     pub max_attempts: u32,
@@ -22,6 +29,9 @@ pub struct Options {
     pub attempt_timeout: Duration,
     /// Limit of one call with all its attempts.
     pub operation_timeout: Duration,
+    /// The part of AWS's rates that valkeep takes in each account and region; the rest is for everybody else there. More
+    /// than 1 only where AWS has raised them.
+    pub share: f64,
     /// Names a retry budget of its own. The SDK shares one budget per service in the whole process, which leaks from
     /// one simulated world into the next.
     pub retry_partition: Option<String>,
@@ -33,18 +43,21 @@ impl Default for Options {
             max_attempts: 3,
             attempt_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(30),
+            share: 0.5,
             retry_partition: None,
         }
     }
 }
 
-/// AWS as one account in one region sees it. Cheap to clone.
+/// AWS: home, and every region and account that a document names. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Aws {
+    /// Home's clients: documents, status, and who we are.
     pub(crate) inner: Arc<Inner>,
+    fleet: Arc<Fleet>,
 }
 
-/// What all clones share.
+/// The clients for one place.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) autoscaling: aws_sdk_applicationautoscaling::Client,
@@ -66,18 +79,19 @@ pub(crate) struct Inner {
 
 /// Builds one service's configuration; a macro because the SDK gives each service a type of its own.
 macro_rules! config {
-    ($sdk:ident, $from:expr, $options:expr) => {{
-        let mut config = $sdk::config::Builder::from($from);
-        if let Some(name) = &$options.retry_partition {
-            use $sdk::config::retry::{RetryPartition, TokenBucket};
+    ($sdk:ident, $from:expr, $options:expr, $pacing:expr) => {{
+        use $sdk::config::retry::{RetryPartition, TokenBucket};
+        let Pacing { account, region, .. } = $pacing;
+        let (name, tokens) = match &$options.retry_partition {
             // 100,000 tokens are 20,000 retries at 5 each: more than any one simulated world makes.
-            config = config.retry_partition(
-                RetryPartition::custom(format!("{name}-{}", stringify!($sdk)))
-                    .token_bucket(TokenBucket::new(100_000))
-                    .build(),
-            );
-        }
-        config
+            Some(name) => (name.as_str(), 100_000),
+            None => ("valkeep", 500),
+        };
+        // The SDK's own budget is one for all regions and accounts: one that throttles would use up the others' retries.
+        let partition = RetryPartition::custom(format!("{name} {account} {region} {}", stringify!($sdk)));
+        $sdk::config::Builder::from($from)
+            .retry_partition(partition.token_bucket(TokenBucket::new(tokens)).build())
+            .interceptor($pacing.clone())
     }};
 }
 
@@ -86,7 +100,8 @@ impl Aws {
     pub fn new(sdk: &SdkConfig, options: Options) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(3).min(options.attempt_timeout))
-            .operation_attempt_timeout(options.attempt_timeout)
+            // The exchange itself is bounded below the SDK, where waiting for a turn does not count.
+            .operation_attempt_timeout(options.attempt_timeout + WAIT_MAX)
             .operation_timeout(options.operation_timeout)
             .build();
         let mut sdk_config = sdk
@@ -96,35 +111,17 @@ impl Aws {
         if sdk.behavior_version().is_none() {
             sdk_config = sdk_config.behavior_version(BehaviorVersion::latest());
         }
-        let sdk = &sdk_config.build();
-        // A host name other than AWS's own has no `bucket.` names in DNS.
-        let path_style = sdk.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-        let s3 = config!(aws_sdk_s3, sdk, options).force_path_style(path_style).build();
+        let inner = sdk.http_client().or_else(default_http_client);
+        sdk_config.set_http_client(inner.map(|inner| {
+            SharedHttpClient::new(Patient {
+                inner,
+                attempt_timeout: options.attempt_timeout,
+            })
+        }));
+        let fleet = Fleet::new(sdk_config.build(), options);
         Self {
-            inner: Arc::new(Inner {
-                autoscaling: aws_sdk_applicationautoscaling::Client::from_conf(
-                    config!(aws_sdk_applicationautoscaling, sdk, options).build(),
-                ),
-                ec2: aws_sdk_ec2::Client::from_conf(config!(aws_sdk_ec2, sdk, options).build()),
-                ecs: aws_sdk_ecs::Client::from_conf(config!(aws_sdk_ecs, sdk, options).build()),
-                ecs_once: aws_sdk_ecs::Client::from_conf(
-                    config!(aws_sdk_ecs, sdk, options)
-                        .retry_config(aws_config::retry::RetryConfig::disabled())
-                        .build(),
-                ),
-                efs: aws_sdk_efs::Client::from_conf(config!(aws_sdk_efs, sdk, options).build()),
-                iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam, sdk, options).build()),
-                logs: aws_sdk_cloudwatchlogs::Client::from_conf(config!(aws_sdk_cloudwatchlogs, sdk, options).build()),
-                registry: aws_sdk_servicediscovery::Client::from_conf(
-                    config!(aws_sdk_servicediscovery, sdk, options).build(),
-                ),
-                s3: aws_sdk_s3::Client::from_conf(s3),
-                ssm: aws_sdk_ssm::Client::from_conf(config!(aws_sdk_ssm, sdk, options).build()),
-                sts: aws_sdk_sts::Client::from_conf(config!(aws_sdk_sts, sdk, options).build()),
-                region: sdk.region().map(ToString::to_string),
-                options,
-                cache: Cache::default(),
-            }),
+            inner: Arc::new(fleet.home()),
+            fleet: Arc::new(fleet),
         }
     }
 
@@ -173,13 +170,59 @@ impl Aws {
     }
 }
 
+impl Inner {
+    /// Clients with this configuration, at these rates.
+    pub(crate) fn new(sdk: &SdkConfig, options: &Options, pacing: &Pacing, cache: Cache) -> Self {
+        // A host name other than AWS's own has no `bucket.` names in DNS.
+        let path_style = sdk.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+        let s3 = config!(aws_sdk_s3, sdk, options, pacing)
+            .force_path_style(path_style)
+            .build();
+        Self {
+            autoscaling: aws_sdk_applicationautoscaling::Client::from_conf(
+                config!(aws_sdk_applicationautoscaling, sdk, options, pacing).build(),
+            ),
+            ec2: aws_sdk_ec2::Client::from_conf(config!(aws_sdk_ec2, sdk, options, pacing).build()),
+            ecs: aws_sdk_ecs::Client::from_conf(config!(aws_sdk_ecs, sdk, options, pacing).build()),
+            ecs_once: aws_sdk_ecs::Client::from_conf(
+                config!(aws_sdk_ecs, sdk, options, pacing)
+                    .retry_config(aws_config::retry::RetryConfig::disabled())
+                    .build(),
+            ),
+            efs: aws_sdk_efs::Client::from_conf(config!(aws_sdk_efs, sdk, options, pacing).build()),
+            iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam, sdk, options, pacing).build()),
+            logs: aws_sdk_cloudwatchlogs::Client::from_conf(
+                config!(aws_sdk_cloudwatchlogs, sdk, options, pacing).build(),
+            ),
+            registry: aws_sdk_servicediscovery::Client::from_conf(
+                config!(aws_sdk_servicediscovery, sdk, options, pacing).build(),
+            ),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            ssm: aws_sdk_ssm::Client::from_conf(config!(aws_sdk_ssm, sdk, options, pacing).build()),
+            sts: aws_sdk_sts::Client::from_conf(config!(aws_sdk_sts, sdk, options, pacing).build()),
+            region: sdk.region().map(ToString::to_string),
+            options: options.clone(),
+            cache,
+        }
+    }
+}
+
+/// What the SDK would take by itself.
+fn default_http_client() -> Option<SharedHttpClient> {
+    let plugin = default_http_client_plugin_v2(BehaviorVersion::latest())?;
+    let components = RuntimeComponentsBuilder::new("valkeep");
+    plugin.runtime_components(&components).http_client()
+}
+
 impl World for Aws {
     async fn observe(&self, desired: &Desired) -> Observed {
+        let there = self.fleet.of(desired).await;
         // Six chains side by side: too large for a caller's stack frame.
-        Box::pin(crate::observe::observe(&self.inner, desired)).await
+        Box::pin(crate::observe::observe(&there, desired)).await
     }
 
     async fn act(&self, desired: &Desired, step: &Step) -> Result<Done, Failure> {
-        crate::act::act(&self.inner, desired, step).await
+        let there = self.fleet.of(desired).await;
+        crate::act::act(&there, desired, step).await
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One table for all services; where one code means different things in different services, the call decides.
 
+use crate::{credentials, pacing};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -27,7 +28,7 @@ where
 }
 
 /// Maps one SDK error.
-fn failure<E>(call: &str, error: &SdkError<E, HttpResponse>) -> Failure
+pub(crate) fn failure<E>(call: &str, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -37,8 +38,18 @@ where
         code: code.to_owned(),
         message: shortened(message),
     };
+    // What was never sent has a reason of our own.
+    if let Some(busy) = pacing::too_busy(error) {
+        return made(FailureKind::Throttled, "Paced", &busy.to_string());
+    }
+    if let Some(failure) = credentials::not_assumed(error) {
+        return failure.clone();
+    }
     match error {
         SdkError::TimeoutError(_) => made(FailureKind::NoAnswer, "Timeout", "no answer in time"),
+        SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => {
+            made(FailureKind::NoAnswer, "Timeout", "no answer in time")
+        }
         SdkError::DispatchFailure(dispatch) => {
             let text = dispatch
                 .as_connector_error()

@@ -4,7 +4,7 @@ use crate::ids::{AccessPointId, FileSystemId, SecurityGroupId, SubnetId, VpcId};
 use crate::observed::AccessPoint;
 use crate::task_definition::LaunchType;
 use crate::valkey::SavePoints;
-use crate::{Identity, Names, Tags};
+use crate::{Identity, Names, Place, Tags};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ pub struct Desired {
     pub mode: Mode,
     /// What is managed, and by whom.
     pub identity: Identity,
+    /// Where it is, and as whom valkeep works there. The identity's region and account are those of this place.
+    pub place: Place,
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
     /// Derived names and tokens.

@@ -66,14 +66,15 @@ pub struct Identity {
     pub installation: String,
 }
 
-/// Where valkeep works and as whom; found once at the start (STS) and from settings.
+/// Home: where valkeep runs and as whom; found once at the start (STS) and from settings. Documents that name no region
+/// and no role mean this region and account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
     /// Twelve digits.
     pub account: String,
-    /// The SDK's region.
+    /// The SDK's region, where documents and status are.
     pub region: String,
     /// The installation's id (`--installation`, default `default`).
     pub installation: String,

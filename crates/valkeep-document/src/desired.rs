@@ -15,7 +15,7 @@ use valkeep_core::desired::{
 };
 use valkeep_core::ids::{AccessPointId, FileSystemId, IdError, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::valkey::SavePoints;
-use valkeep_core::{Desired, Identity, Scope, Tags, desired, task_definition};
+use valkeep_core::{AssumedRole, Desired, Identity, Place, RoleArn, Scope, Tags, desired, task_definition};
 
 /// Save points of the presets, as (seconds, changes).
 const BALANCED: &[(u32, u32)] = &[(900, 1), (300, 10), (60, 10_000)];
@@ -31,31 +31,13 @@ impl Document {
             document: self,
             findings: Vec::new(),
         };
-        if let Some(region) = &spec.region
-            && *region != scope.region
-        {
-            let (line, column) = self.origin.region.unwrap_or_default();
-            refused.findings.push(Finding {
-                file: self.origin.file.clone(),
-                line,
-                column,
-                path: "spec.region".to_owned(),
-                problem: format!(
-                    "the document is for {region}, and this valkeep works in {}; one valkeep serves one region",
-                    scope.region
-                ),
-                instead: Some(format!(
-                    "run a valkeep in {region} on this store, or write `region: {}`",
-                    scope.region
-                )),
-            });
-        }
+        let place = refused.place(scope);
         let network = refused.network(&spec.network);
         let throughput = refused.throughput(&spec.file_system);
         let save = refused.save_points(&spec.persistence.snapshots);
         let taken = refused.taken(&spec.file_system);
-        let (Some(network), Some(throughput), Some(save), Some((file_system_id, access_point_id))) =
-            (network, throughput, save, taken)
+        let (Some(place), Some(network), Some(throughput), Some(save), Some((file_system_id, access_point_id))) =
+            (place, network, throughput, save, taken)
         else {
             return Err(Findings(refused.findings));
         };
@@ -64,8 +46,12 @@ impl Document {
         }
 
         let identity = Identity {
-            account: scope.account.clone(),
-            region: scope.region.clone(),
+            account: place
+                .role
+                .as_ref()
+                .map_or(scope.account.as_str(), |role| role.arn.account())
+                .to_owned(),
+            region: place.region.clone(),
             cluster: spec.cluster.clone(),
             service: spec.service.name.clone(),
             installation: scope.installation.clone(),
@@ -78,6 +64,7 @@ impl Document {
                 Mode::Observe => desired::Mode::Observe,
                 Mode::Paused => desired::Mode::Paused,
             },
+            place,
             partition: scope.partition.clone(),
             names: identity.names(),
             tags: tags(&spec.tags, &identity),
@@ -144,6 +131,59 @@ impl Refused<'_> {
             problem,
             instead,
         });
+    }
+
+    fn refuse_at(&mut self, at: Option<(usize, usize)>, path: &str, problem: String, instead: String) {
+        self.refuse(path, problem, Some(instead));
+        if let (Some((line, column)), Some(finding)) = (at, self.findings.last_mut()) {
+            (finding.line, finding.column) = (line, column);
+        }
+    }
+
+    /// Region and role. Another region or account is fine; another partition is an AWS of its own, with accounts of its own.
+    fn place(&mut self, scope: &Scope) -> Option<Place> {
+        let Document { spec, origin, .. } = self.document;
+        let region = spec.region.as_ref().unwrap_or(&scope.region).clone();
+        let home = &scope.partition;
+        if region != scope.region && partition(&region) != partition(&scope.region) {
+            self.refuse_at(
+                origin.region,
+                "spec.region",
+                format!("{region} is in another partition of AWS than {home}, where this valkeep runs"),
+                format!("run a valkeep in {region} on this store"),
+            );
+            return None;
+        }
+        let Some(arn) = &spec.assume_role_arn else {
+            if spec.external_id.is_some() {
+                self.refuse(
+                    "spec.externalId",
+                    "belongs to `assumeRoleArn`, and only there".to_owned(),
+                    None,
+                );
+            }
+            return Some(Place { region, role: None });
+        };
+        let arn = RoleArn::parse(arn)
+            .map_err(|error| self.refuse("spec.assumeRoleArn", error.to_string(), None))
+            .ok()?;
+        if arn.partition() != home {
+            self.refuse_at(
+                origin.assume_role,
+                "spec.assumeRoleArn",
+                format!(
+                    "the role is in the partition {}, and this valkeep runs in {home}",
+                    arn.partition()
+                ),
+                format!("name a role like `arn:{home}:iam::{}:role/valkeep`", scope.account),
+            );
+            return None;
+        }
+        let external_id = spec.external_id.clone();
+        Some(Place {
+            region,
+            role: Some(AssumedRole { arn, external_id }),
+        })
     }
 
     fn id<T>(&mut self, path: &str, id: Result<T, IdError>) -> Option<T> {
@@ -384,6 +424,21 @@ fn save_rule(rule: SaveRule) -> valkeep_core::valkey::SaveRule {
     valkeep_core::valkey::SaveRule {
         seconds: rule.seconds,
         changes: rule.changes,
+    }
+}
+
+/// Which AWS a region belongs to, by its name's beginning. Those of the intelligence community and of the European
+/// sovereign cloud have prefixes of their own, too.
+fn partition(region: &str) -> &'static str {
+    match region.split_once('-') {
+        Some(("cn", _)) => "aws-cn",
+        Some(("us", rest)) if rest.starts_with("gov-") => "aws-us-gov",
+        Some(("us", rest)) if rest.starts_with("isob-") => "aws-iso-b",
+        Some(("us", rest)) if rest.starts_with("isof-") => "aws-iso-f",
+        Some(("us", rest)) if rest.starts_with("iso-") => "aws-iso",
+        Some(("eu", rest)) if rest.starts_with("isoe-") => "aws-iso-e",
+        Some(("eusc", _)) => "aws-eusc",
+        _ => "aws",
     }
 }
 

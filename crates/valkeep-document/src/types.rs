@@ -59,6 +59,8 @@ pub(crate) struct Origin {
     pub(crate) file: String,
     /// Line and column of `spec.region`'s value, from 1.
     pub(crate) region: Option<(usize, usize)>,
+    /// The same of `spec.assumeRoleArn`.
+    pub(crate) assume_role: Option<(usize, usize)>,
 }
 
 impl PartialEq for Origin {
@@ -111,10 +113,19 @@ pub struct Spec {
     /// How far valkeep goes.
     #[serde(default)]
     pub mode: Mode,
-    /// AWS region, like `eu-west-1`. It must be the region that valkeep works in; left out, it is that region.
+    /// AWS region of everything here, like `eu-west-1`. Left out, it is the region that valkeep runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[a-z]{2}(-[a-z]+)+-[0-9]$"))]
     pub region: Option<String>,
+    /// ARN of a role that valkeep assumes for this document. Everything here is then in that role's account. Its trust policy
+    /// must name the role that valkeep runs as. Left out, valkeep works as itself, in its own account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$"))]
+    pub assume_role_arn: Option<String>,
+    /// What the trust policy of `assumeRoleArn` asks for as `sts:ExternalId`, if it does. It is not a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1224), regex(pattern = "^[A-Za-z0-9_+=,.@:/-]+$"))]
+    pub external_id: Option<String>,
     /// Name of the ECS cluster, which exists.
     #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_-]+$"))]
     pub cluster: String,

@@ -1,6 +1,7 @@
 //! The engine: sources, queue and probe put together, started and stopped.
 
 use crate::keeper::{Keeper, lock};
+use crate::pace::Pace;
 use crate::queue::{Drained, Limits, NUDGES_MAX, Nudge, Queue, QueueStats};
 use crate::settings::Settings;
 use crate::snapshot::{DocumentKey, DocumentState, Snapshot, StoreState, StoreTrouble};
@@ -75,6 +76,7 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
             ..Snapshot::default()
         };
         let keeper = Keeper {
+            pace: Mutex::new(Pace::default()),
             random: Mutex::new(fastrand::Rng::with_seed(settings.seed)),
             settings,
             scope: Arc::new(scope),
@@ -142,7 +144,11 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
                 async move { keeper.run(key).await }
             }
         };
-        let drained = Queue::new(limits)
+        let lane = {
+            let keeper = Arc::clone(&keeper);
+            move |key: &DocumentKey| lock(&keeper.table).lane(key)
+        };
+        let drained = Queue::new(limits, lane)
             .run(nudged, gate.subscribe(), shutdown, queue.clone(), jitter, work)
             .await;
         background.shutdown().await;

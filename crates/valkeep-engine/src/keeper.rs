@@ -3,6 +3,7 @@
 //! Everything a run needs hangs here; who runs when is the queue's and the engine's matter.
 
 use crate::memory::{Last, Memory};
+use crate::pace::Pace;
 use crate::pass::{self, Pass};
 use crate::queue::{Nudge, Verdict};
 use crate::report;
@@ -13,11 +14,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use valkeep_core::desired::Mode;
 use valkeep_core::ports::{Clock, Probe, World};
-use valkeep_core::{ConditionType, DoubtKind, Fact, HoldKind, HoldReason, Scope, Timestamp};
+use valkeep_core::{ConditionType, Desired, DoubtKind, Fact, HoldKind, HoldReason, Scope, Timestamp};
 use valkeep_document::status::Status;
 use valkeep_plan::{Context, assess, plan};
 use valkeep_store::DocumentStore;
@@ -47,6 +49,7 @@ pub(crate) struct Keeper<W, P, C> {
     pub(crate) snapshot: watch::Sender<Snapshot>,
     pub(crate) nudges: mpsc::Sender<Nudge<DocumentKey>>,
     pub(crate) stop: CancellationToken,
+    pub(crate) pace: Mutex<Pace>,
     pub(crate) random: Mutex<fastrand::Rng>,
     /// One lock a document, held over a whole pass: the queue keeps passes of one document apart, this also keeps the
     /// probe out, which asks without waiting ([`tokio::sync::Mutex::try_lock`]).
@@ -142,7 +145,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             memory.converged = Some(good.revision.clone());
         }
         let pass = &last.pass;
-        let verdict = self.next(pass, desired.mode, memory.quiet);
+        let verdict = self.next(desired, pass, memory.quiet);
         info!(
             %key,
             document = desired.document,
@@ -177,6 +180,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         };
         let build = |before: Option<&Status>| {
             let mut status = report::converging(before, view, good, pass, &assessment, server, now);
+            report::place(&mut status, &good.desired, &self.scope);
             if let Some(trouble) = &trouble {
                 report::doubt(before, &mut status, view, trouble, now);
             }
@@ -196,7 +200,8 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     }
 
     /// When to look again.
-    fn next(&self, pass: &Pass, mode: Mode, quiet: u32) -> Verdict {
+    fn next(&self, desired: &Desired, pass: &Pass, quiet: u32) -> Verdict {
+        let (account, mode) = (&desired.identity.account, desired.mode);
         let holds = &pass.plan.holds;
         let any = |kind: HoldKind| holds.iter().any(|hold| hold.kind == kind);
         let failed = !pass.failures.is_empty() || pass.refused || any(HoldKind::Unknown);
@@ -209,7 +214,8 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let server = &pass.observed.valkey;
         let loading = server.present().is_some_and(|info| info.loading);
         let silent = matches!(server, Fact::Unknown(doubt) if doubt.kind != DoubtKind::NotLooked);
-        let mut delay = self.resync();
+        let rest = self.resync();
+        let mut delay = rest;
         if waiting || loading || (silent && quiet < UNREACHABLE_PASSES) {
             let grown = self
                 .settings
@@ -229,7 +235,12 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             // Cut short by the stop, or AWS does not show yet what was just done.
             delay = delay.min(self.settings.wait);
         }
-        Verdict::After(delay)
+        if delay < rest {
+            return Verdict::After(delay);
+        }
+        let now = Instant::now();
+        let at = lock(&self.pace).take(account, now + rest, self.settings.idle_spacing);
+        Verdict::After(at - now)
     }
 
     fn resync(&self) -> Duration {

@@ -7,7 +7,9 @@
 mod engine;
 mod figures;
 mod keeper;
+mod lanes;
 mod memory;
+mod pace;
 mod pass;
 mod queue;
 mod report;

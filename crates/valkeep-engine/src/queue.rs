@@ -5,18 +5,21 @@
 //!
 //! - a key is in exactly one of: ready, delayed, running, running and dirty; nudges coalesce;
 //! - never two runs of one key; nudged while it runs, it goes to the *tail* when it is done and finds the newest state;
-//! - ready keys start first in, first out, at most [`Limits::concurrency`] at a time, and none while the gate is shut;
+//! - ready keys start first in, first out within their lane, and lanes take turns ([`crate::lanes`]); at most
+//!   [`Limits::concurrency`] at a time, and none while the gate is shut;
 //! - [`Verdict::After`] sets a timer; the earliest of several wins; a nudge cancels it and runs at once;
 //! - [`Verdict::Retry`] backs off per key, exponentially, with full jitter and a cap, until a run does not fail; other
 //!   work of the same key that is due earlier is not delayed by it;
 //! - a panic or a timeout is one failed run of one key;
 //! - at a stop nothing starts any more, what runs gets [`Limits::drain_timeout`], then it is aborted; numbers tell.
 
+use crate::lanes::Lanes;
 use futures_util::StreamExt;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -133,11 +136,15 @@ enum Ended {
     TimedOut,
 }
 
+/// What a key shares with others that are slow or fast together with it.
+type LaneOf<K> = Box<dyn Fn(&K) -> Arc<str> + Send>;
+
 /// See the module.
 pub(crate) struct Queue<K> {
     limits: Limits,
+    lane: LaneOf<K>,
     entries: HashMap<K, Entry>,
-    ready: VecDeque<K>,
+    ready: Lanes<K>,
     delayed: DelayQueue<K>,
     running: JoinSet<Ended>,
     keys: HashMap<Id, (K, Instant)>,
@@ -148,11 +155,13 @@ impl<K> Queue<K>
 where
     K: Hash + Eq + Clone + fmt::Display + Send + 'static,
 {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// `lane` says what a key shares with others that are slow or fast together with it.
+    pub(crate) fn new(limits: Limits, lane: impl Fn(&K) -> Arc<str> + Send + 'static) -> Self {
         Self {
             limits,
+            lane: Box::new(lane),
             entries: HashMap::new(),
-            ready: VecDeque::new(),
+            ready: Lanes::default(),
             delayed: DelayQueue::new(),
             running: JoinSet::new(),
             keys: HashMap::new(),
@@ -218,8 +227,7 @@ where
         Fut: Future<Output = Verdict> + Send + 'static,
     {
         let now = Instant::now();
-        while self.running.len() < self.limits.concurrency {
-            let Some(key) = self.ready.pop_front() else { break };
+        while let Some(key) = self.ready.pop(self.limits.concurrency) {
             let entry = self.entries.get_mut(&key).expect("a ready key has an entry");
             if let State::Ready(since) = entry.state {
                 self.stats.waited += now - since;
@@ -265,6 +273,7 @@ where
         let State::Running { dirty, later } = entry.state else {
             unreachable!("only running keys have tasks");
         };
+        self.ready.ended(&key, matches!(verdict, Verdict::Retry { .. }));
         let delay = match verdict {
             Verdict::Done | Verdict::After(_) => {
                 entry.failures = 0;
@@ -292,11 +301,11 @@ where
             return;
         }
         let at = delay.map(|delay| Instant::now() + delay.min(DELAY_MAX));
-        match at.into_iter().chain(later).min() {
-            Some(at) => self.delay(key, at),
-            None => {
-                self.entries.remove(&key);
-            }
+        if let Some(at) = at.into_iter().chain(later).min() {
+            self.delay(key, at);
+        } else {
+            self.entries.remove(&key);
+            self.ready.forget(&key);
         }
     }
 
@@ -341,14 +350,16 @@ where
 
     /// To the tail of the ready ones.
     fn push(&mut self, key: K) {
-        let state = State::Ready(Instant::now());
+        let now = Instant::now();
+        let state = State::Ready(now);
         match self.entries.get_mut(&key) {
             Some(entry) => entry.state = state,
             None => {
                 self.entries.insert(key.clone(), Entry { state, failures: 0 });
             }
         }
-        self.ready.push_back(key);
+        let lane = (self.lane)(&key);
+        self.ready.push(key, lane, now);
         self.stats.depth_max = self.stats.depth_max.max(self.ready.len());
     }
 
@@ -405,10 +416,7 @@ where
         self.stats.depth = self.ready.len();
         self.stats.delayed = self.delayed.len();
         self.stats.running = self.running.len();
-        self.stats.oldest_ready = self.ready.front().and_then(|key| match self.entries.get(key)?.state {
-            State::Ready(since) => Some(since),
-            State::Delayed(..) | State::Running { .. } => None,
-        });
+        self.stats.oldest_ready = self.ready.oldest();
         self.stats.longest_running = self.keys.values().map(|(_, since)| *since).min();
         self.stats.clone()
     }

@@ -1,7 +1,8 @@
 //! The queue on a paused clock: times are exact, and nothing here waits for real.
 
 use super::*;
-use std::sync::{Arc, Mutex};
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use tokio::task::JoinHandle;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -86,7 +87,14 @@ fn bench_with(limits: Limits, jitter: impl FnMut(Duration) -> Duration + Send + 
             }
         }
     };
-    let queue = tokio::spawn(Queue::new(limits).run(receiver, gated, stop.clone(), publish, jitter, work));
+    let queue = tokio::spawn(Queue::new(limits, |key: &String| lane(key)).run(
+        receiver,
+        gated,
+        stop.clone(),
+        publish,
+        jitter,
+        work,
+    ));
     Bench {
         nudges,
         gate,
@@ -95,6 +103,11 @@ fn bench_with(limits: Limits, jitter: impl FnMut(Duration) -> Duration + Send + 
         log,
         queue,
     }
+}
+
+/// `lane/key`, or one lane for all without.
+fn lane(key: &str) -> Arc<str> {
+    Arc::from(key.split_once('/').map_or("", |(lane, _)| lane))
 }
 
 struct Leave<'a>(&'a Mutex<Log>, &'a str);
@@ -493,4 +506,34 @@ async fn thousands_of_keys_in_disorder_never_overlap_and_all_run() {
     let stats = bench.stats.borrow();
     assert_eq!(stats.started, stats.succeeded + stats.failed);
     assert_eq!((stats.depth, stats.delayed, stats.running), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_in_which_everything_is_slow_does_not_hold_up_another() {
+    let bench = bench(limits(8));
+    let keys = |lane: &'static str, count: usize| (0..count).map(move |n| format!("{lane}/{n}"));
+    for key in keys("quick", 10) {
+        let act = Act::Take(SECOND, Verdict::After(10 * SECOND));
+        bench.script(&key, [act; 20]);
+        bench.now(&key).await;
+    }
+    for key in keys("slow", 100) {
+        let act = Act::Take(30 * SECOND, Verdict::Retry { within: DELAY_MAX });
+        bench.script(&key, [act; 20]);
+        bench.now(&key).await;
+    }
+    bench.pass(120 * SECOND).await;
+    for key in keys("quick", 10) {
+        let times = bench.times(&key);
+        // Ten runs of a second in two places take five seconds; all eight places were taken for 30 s without lanes.
+        assert!(times.len() >= 7, "{key}: {times:?}");
+        assert!(
+            times.windows(2).all(|pair| pair[1] - pair[0] <= 16_000),
+            "{key}: {times:?}"
+        );
+    }
+    assert!(
+        bench.order().matches("slow").count() >= 8,
+        "the slow ones are not forgotten"
+    );
 }

@@ -7,7 +7,7 @@ use crate::figures::{resources, stale_dump, valkey};
 use crate::pass::{Pass, address};
 use crate::snapshot::StoreTrouble;
 use crate::table::{Good, Validity, View, Work};
-use valkeep_core::{Condition, ConditionStatus, ConditionType, Hold, HoldReason, Timestamp};
+use valkeep_core::{Condition, ConditionStatus, ConditionType, Desired, Hold, HoldReason, Scope, Timestamp};
 use valkeep_document::status::{HoldStatus, Status, whole_seconds};
 use valkeep_plan::{Assessment, hold_for};
 
@@ -43,7 +43,7 @@ pub(crate) fn converging(
     status.resources = resources(desired, observed, known);
     status.valkey = valkey(before, observed, server.load_seconds, now);
     status.stale_dump = stale_dump(observed, now);
-    let failed = pass.failures.iter().map(|failure| hold_for(failure, now));
+    let failed = pass.failures.iter().map(|failure| hold_for(desired, failure, now));
     status.holds = pass.plan.holds.iter().cloned().chain(failed).map(hold).collect();
     let keeps_start = !server.compared && is_same_process(before, &status);
     // Such as `Deleted`, which is there only while it is asked for.
@@ -120,6 +120,14 @@ pub(crate) fn converging(
         }
     }
     finish(before, status, now)
+}
+
+/// Region, account and role, where they are not those of home.
+pub(crate) fn place(status: &mut Status, desired: &Desired, home: &Scope) {
+    let differs = |there: &String, here: &String| Some(there.clone()).filter(|_| there != here);
+    status.region = differs(&desired.identity.region, &home.region);
+    status.account = differs(&desired.identity.account, &home.account);
+    status.assumed_role_arn = desired.place.role.as_ref().map(|role| role.arn.to_string());
 }
 
 /// The status of a document for which nothing is done: nothing is looked at, so nothing is said of it but what was known.

@@ -148,6 +148,15 @@ impl Table {
         changes
     }
 
+    /// Account and region of what a document means: what is slow for one of them is slow for all, and for no other.
+    pub(crate) fn lane(&self, key: &DocumentKey) -> Arc<str> {
+        let good = self.known.get(key).and_then(|known| known.good.as_ref());
+        good.map_or(Arc::from(""), |good| {
+            let Identity { account, region, .. } = &good.desired.identity;
+            Arc::from(format!("{account} {region}"))
+        })
+    }
+
     /// What a pass of this document works on; none when it is not there any more.
     pub(crate) fn view(&self, key: &DocumentKey) -> Option<View> {
         let known = self.known.get(key)?;

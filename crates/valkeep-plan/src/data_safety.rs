@@ -310,7 +310,7 @@ fn other_directory(input: Input, access_point: &AccessPoint) -> Option<Hold> {
             Fact::Absent => &[],
             Fact::Unknown(doubt) => {
                 let what = format!("the access point {before} that the server runs with");
-                return Some(doubt_hold(Resource::TaskDefinition, &what, doubt));
+                return Some(doubt_hold(&input.desired.place, Resource::TaskDefinition, &what, doubt));
             }
         };
         let found = others.iter().find(|other| other.id == *before)?;

@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 use valkeep_core::ids::SubnetId;
 use valkeep_core::{
-    Desired, Doubt, DoubtKind, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, Timestamp,
+    AssumedRole, Desired, Doubt, DoubtKind, Fact, Hold, HoldKind, HoldReason, Observed, Place, Plan, Resource, Step,
+    Timestamp,
 };
 
 /// What the planner reads.
@@ -20,16 +21,29 @@ const LOOK_AGAIN_S: i64 = 5;
 /// How soon at the latest, when the wait has lasted long.
 const LOOK_AGAIN_MOST_S: i64 = 60;
 
+/// The call that fails where a role cannot be assumed.
+const ASSUME_ROLE: &str = "sts:AssumeRole";
+
 /// Steps and holds, gathered.
-#[derive(Default)]
-pub(crate) struct Draft {
+pub(crate) struct Draft<'a> {
+    /// Whose permissions are the matter where one is lacking.
+    place: &'a Place,
     steps: Vec<Step>,
     holds: Vec<Hold>,
     /// Since when the service's wait lasts.
     since: Option<Timestamp>,
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
+    pub(crate) fn new(place: &'a Place) -> Self {
+        Self {
+            place,
+            steps: Vec::new(),
+            holds: Vec::new(),
+            since: None,
+        }
+    }
+
     /// Since when something is under way: a tenth of that age later it is looked at again.
     pub(crate) fn under_way_since(&mut self, since: Option<Timestamp>) {
         self.since = since;
@@ -91,7 +105,7 @@ impl Draft {
 
     /// A hold for an unknown fact; `what` is like `the file system`.
     pub(crate) fn doubt(&mut self, resource: Resource, what: &str, doubt: &Doubt) {
-        self.hold(doubt_hold(resource, what, doubt));
+        self.hold(doubt_hold(self.place, resource, what, doubt));
     }
 
     /// Turns every step into a hold: each resource is said once to wait.
@@ -124,7 +138,12 @@ impl Draft {
 
     /// The finished plan.
     pub(crate) fn finish(self, now: Timestamp) -> Plan {
-        let Self { steps, holds, since } = self;
+        let Self {
+            place: _,
+            steps,
+            holds,
+            since,
+        } = self;
         let age_s = since.map_or(0, |since| now.as_second() - since.as_second());
         let rollout_s = (age_s / 10).clamp(LOOK_AGAIN_S, LOOK_AGAIN_MOST_S);
         let retry_at = holds
@@ -163,13 +182,10 @@ pub(crate) fn hold(resource: Resource, kind: HoldKind, reason: HoldReason, messa
 }
 
 /// An unknown fact in words.
-pub(crate) fn doubt_hold(resource: Resource, what: &str, doubt: &Doubt) -> Hold {
+pub(crate) fn doubt_hold(place: &Place, resource: Resource, what: &str, doubt: &Doubt) -> Hold {
     let Doubt { kind, call, message } = doubt;
     let (reason, hint) = match kind {
-        DoubtKind::AccessDenied => (
-            HoldReason::AccessDenied,
-            format!("allow {call} to the role that valkeep runs as"),
-        ),
+        DoubtKind::AccessDenied => (HoldReason::AccessDenied, allow(place, call)),
         DoubtKind::Throttled => (HoldReason::Throttled, "nothing: valkeep looks again".to_owned()),
         DoubtKind::Unreachable => (
             HoldReason::Unreachable,
@@ -187,6 +203,24 @@ pub(crate) fn doubt_hold(resource: Resource, what: &str, doubt: &Doubt) -> Hold 
         hint: Some(hint),
         until: None,
     }
+}
+
+/// What to do about a denied call.
+pub(crate) fn allow(place: &Place, call: &str) -> String {
+    let Some(AssumedRole { arn, external_id }) = &place.role else {
+        return format!("allow {call} to the role that valkeep runs as");
+    };
+    if call != ASSUME_ROLE {
+        return format!("allow {call} to the role that valkeep assumes, {arn}");
+    }
+    let condition = match external_id {
+        Some(id) => format!(" with the external id `{id}` (sts:ExternalId)"),
+        None => " without an external id".to_owned(),
+    };
+    format!(
+        "allow {ASSUME_ROLE} on {arn} to the role that valkeep runs as, and let the trust policy of {arn} name that role\
+         {condition}"
+    )
 }
 
 /// `a, b and c`.

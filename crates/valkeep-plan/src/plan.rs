@@ -11,7 +11,7 @@ use valkeep_core::{Desired, Observed, Plan, Timestamp};
 /// what builds on it waits; equal arguments give equal plans. Never fails.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let input = Input { desired, observed, now };
-    let mut draft = Draft::default();
+    let mut draft = Draft::new(&desired.place);
     if let Some(asked) = desired.deletion {
         deletion::deletion(input, asked, &mut draft);
         return draft.finish(now);

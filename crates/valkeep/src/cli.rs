@@ -1,7 +1,7 @@
 //! The command line: what can be said, with its help. Decides nothing.
 
 use crate::exit::{self, Exit};
-use crate::values::{LogFormat, TextJsonOrYaml, TextOrJson, Want, YamlOrJson, duration, interval};
+use crate::values::{LogFormat, TextJsonOrYaml, TextOrJson, Want, YamlOrJson, duration, interval, share};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::num::NonZeroUsize;
@@ -118,6 +118,11 @@ pub(crate) struct RunArgs {
     /// How many documents are worked on at the same time
     #[arg(long, default_value = "8", value_name = "N")]
     pub(crate) concurrency: NonZeroUsize,
+    /// The part of AWS's documented request rates that valkeep takes in each account and region. At 0.5, fleets of more than
+    /// 200 documents in one account are compared with AWS every 3 s times their number, which is 2 calls of EFS a second;
+    /// more than 1 only where AWS has raised the rates
+    #[arg(long, default_value = "0.5", value_name = "SHARE", value_parser = share)]
+    pub(crate) rate_share: f64,
     /// End when every document is Ready, deleted as it asks, or stalled: 0 if none is stalled, 3 if one is
     #[arg(long)]
     pub(crate) once: bool,

@@ -131,9 +131,26 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads a part of AWS's rates.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.01..=100.0).contains(&share) => Ok(share),
+        Ok(_) => Err("must be from 0.01 to 100; 0.5 is half of what AWS documents".to_owned()),
+        Err(_) => Err("must be a number, like 0.5".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_a_part_of_something() {
+        assert_eq!(share("0.5"), Ok(0.5));
+        for text in ["0", "-1", "half", "nan", "inf", "101"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_read_as_people_write_them() {

@@ -26,6 +26,15 @@ pub(crate) async fn aws() -> Aws {
     Aws::from_env(Options::default()).await
 }
 
+/// The same, at another part of AWS's rates.
+pub(crate) async fn aws_at(share: f64) -> Aws {
+    Aws::from_env(Options {
+        share,
+        ..Options::default()
+    })
+    .await
+}
+
 /// Asks Valkey for its `INFO`.
 pub(crate) fn probe() -> InfoProbe {
     InfoProbe { timeout: INFO_TIMEOUT }

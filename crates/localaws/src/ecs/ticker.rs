@@ -20,12 +20,14 @@ pub(super) fn ensure(aws: &LocalAws) {
     let period = Duration::try_from_secs_f64(config.delays.scheduler)
         .unwrap_or_default()
         .max(Duration::from_millis(10));
-    let weak = Arc::downgrade(&aws.inner);
+    let (inner, shared) = (Arc::downgrade(&aws.inner), Arc::downgrade(&aws.shared));
     thread::spawn(move || {
         loop {
             thread::sleep(period);
-            let Some(inner) = weak.upgrade() else { return };
-            super::tick(&LocalAws { inner });
+            let (Some(inner), Some(shared)) = (inner.upgrade(), shared.upgrade()) else {
+                return;
+            };
+            super::tick(&LocalAws { shared, inner });
         }
     });
 }

@@ -165,6 +165,8 @@ pub(crate) struct Request {
     pub(crate) service: Service,
     pub(crate) operation: String,
     pub(crate) access_key: String,
+    /// As signed for. IAM has none of its own, and is signed for one all the same.
+    pub(crate) region: String,
     pub(crate) input: Input,
     /// Success status of a REST route.
     status: u16,
@@ -242,6 +244,7 @@ pub(crate) fn read(request: &http::Request<Bytes>) -> Result<Request, Refusal> {
         service,
         operation,
         access_key: scope.access_key,
+        region: scope.region,
         input,
         status,
     })
@@ -249,6 +252,7 @@ pub(crate) fn read(request: &http::Request<Bytes>) -> Result<Request, Refusal> {
 
 struct Scope {
     access_key: String,
+    region: String,
     service: String,
 }
 
@@ -268,9 +272,11 @@ fn scope(request: &http::Request<Bytes>) -> Option<Scope> {
     };
     let mut parts = credential.split('/');
     let access_key = parts.next()?.to_owned();
+    let region = parts.nth(1)?.to_owned();
     Some(Scope {
         access_key,
-        service: parts.nth(2)?.to_owned(),
+        region,
+        service: parts.next()?.to_owned(),
     })
 }
 

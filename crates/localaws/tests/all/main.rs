@@ -9,6 +9,7 @@ mod efs;
 mod faults;
 mod iam;
 mod logs;
+mod places;
 mod s3;
 mod server;
 mod ssm;

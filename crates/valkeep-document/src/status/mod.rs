@@ -47,6 +47,15 @@ pub struct Status {
     /// Host and port that clients connect to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Region of everything here, where it is not valkeep's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Account of everything here, where it is not valkeep's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// ARN of the role that valkeep works with there, where it is not its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed_role_arn: Option<String>,
     /// Ids of everything that belongs to the document.
     pub resources: Resources,
     /// The Valkey server, as it last answered.

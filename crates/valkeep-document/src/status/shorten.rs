@@ -95,7 +95,15 @@ const CUTS: &[fn(&mut Status) -> bool] = &[
     },
     |status| status.resources.mount_targets.pop().is_some(),
     |status| std::mem::take(&mut status.resources) != super::Resources::default(),
-    |status| status.address.take().is_some(),
+    |status| status.assumed_role_arn.take().is_some(),
+    |status| {
+        status
+            .address
+            .take()
+            .or_else(|| status.region.take())
+            .or_else(|| status.account.take())
+            .is_some()
+    },
     |status| {
         let last = status.conditions.iter().rposition(|condition| {
             !matches!(

@@ -91,17 +91,68 @@ fn the_annotation_allows_a_stale_dump() {
 }
 
 #[test]
-fn another_region_is_a_finding_at_its_place() {
-    let document = document("examples/trigpointing-valkey.yaml");
-    let scope = Scope {
+fn a_document_is_where_it_says_and_else_at_home() {
+    let elsewhere = Scope {
         region: "us-east-1".into(),
         ..scope()
     };
-    let findings = document.desired(&scope, 1).unwrap_err();
+    let says = document("examples/trigpointing-valkey.yaml")
+        .desired(&elsewhere, 1)
+        .unwrap();
+    assert_eq!(
+        (says.place.region.as_str(), says.identity.region.as_str()),
+        ("eu-west-1", "eu-west-1")
+    );
+    let silent = document("examples/minimal.yaml").desired(&elsewhere, 1).unwrap();
+    assert_eq!(
+        (silent.place.region.as_str(), silent.identity.region.as_str()),
+        ("us-east-1", "us-east-1")
+    );
+    assert_eq!(silent.place.role, None);
+    assert_eq!(silent.identity.account, "123456789012");
+}
+
+#[test]
+fn an_assumed_role_moves_the_document_into_its_account() {
+    let document = document("valid/another-account.yaml");
+    let desired = document.desired(&scope(), 1).unwrap();
+    assert_eq!(desired.identity.account, "210987654321");
+    assert_eq!(desired.identity.region, "us-east-1");
+    let role = desired.place.role.as_ref().unwrap();
+    assert_eq!(role.arn.as_str(), "arn:aws:iam::210987654321:role/teams/valkeep");
+    assert_eq!(role.external_id.as_deref(), Some("valkeep/prod-7"));
+    let mut at_home = document;
+    at_home.spec.assume_role_arn = None;
+    at_home.spec.external_id = None;
+    let at_home = at_home.desired(&scope(), 1).unwrap();
+    assert_ne!(at_home.names, desired.names, "names and owner move with the place");
+}
+
+#[test]
+fn another_role_in_the_same_account_means_the_same_service() {
+    let mut document = document("valid/another-account.yaml");
+    let one = document.desired(&scope(), 1).unwrap();
+    document.spec.assume_role_arn = Some("arn:aws:iam::210987654321:role/other".into());
+    document.spec.external_id = None;
+    let other = document.desired(&scope(), 1).unwrap();
+    assert_eq!((one.identity, one.names), (other.identity, other.names));
+}
+
+#[test]
+fn another_partition_is_a_finding_at_its_place() {
+    let mut far = document("examples/trigpointing-valkey.yaml");
+    far.spec.region = Some("cn-north-1".into());
+    let findings = far.desired(&scope(), 1).unwrap_err();
     assert_eq!(findings.0.len(), 1);
     assert_eq!(findings.0[0].path, "spec.region");
     assert_eq!(findings.0[0].file, "examples/trigpointing-valkey.yaml");
     assert!(findings.0[0].line > 1 && findings.0[0].column == 11, "{findings}");
+
+    let mut role = document("valid/another-account.yaml");
+    role.spec.assume_role_arn = Some("arn:aws-us-gov:iam::210987654321:role/valkeep".into());
+    let findings = role.desired(&scope(), 1).unwrap_err();
+    assert_eq!(findings.0[0].path, "spec.assumeRoleArn");
+    assert!(findings.0[0].line > 1 && findings.0[0].column > 1, "{findings}");
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Turns a failed step into a hold with a next step.
 
 use crate::describe_step;
-use crate::draft::later;
-use valkeep_core::{FailureKind, Hold, HoldKind, HoldReason, Step, StepFailure, Timestamp};
+use crate::draft::{allow, later};
+use valkeep_core::{Desired, FailureKind, Hold, HoldKind, HoldReason, Step, StepFailure, Timestamp};
 
 /// When a throughput change that EFS refused is tried again: AWS does not say when the 24 hours began.
 const COOLDOWN_LOOK_S: i64 = 60 * 60;
 
-/// A failed step as a hold. The next pass tries again in any case; a stalled one slowly.
-pub fn hold_for(failed: &StepFailure, now: Timestamp) -> Hold {
+/// A failed step of this document as a hold. The next pass tries again in any case; a stalled one slowly.
+pub fn hold_for(desired: &Desired, failed: &StepFailure, now: Timestamp) -> Hold {
     let StepFailure { step, failure } = failed;
     let text = describe_step(step);
     let call = &failure.call;
@@ -17,7 +17,10 @@ pub fn hold_for(failed: &StepFailure, now: Timestamp) -> Hold {
         FailureKind::AccessDenied => (
             HoldKind::Stalled,
             HoldReason::AccessDenied,
-            format!("allow {call} to the role that valkeep runs as; just after a change IAM needs a minute"),
+            format!(
+                "{}; just after a change IAM needs a minute",
+                allow(&desired.place, call)
+            ),
             None,
         ),
         FailureKind::Throttled => (HoldKind::Waiting, HoldReason::Throttled, again, None),

@@ -103,7 +103,7 @@ pub fn assess(
     }
     let plan = &plan;
     let mut holds = plan.holds.clone();
-    holds.extend(failures.iter().map(|failure| hold_for(failure, context.now)));
+    holds.extend(failures.iter().map(|failure| hold_for(desired, failure, context.now)));
     let deleting = desired.deletion.map(|_| deletion::stage(plan, &holds));
     let mut parts: Vec<(ConditionType, Verdict)> = PARTS
         .iter()

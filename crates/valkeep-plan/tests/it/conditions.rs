@@ -7,7 +7,7 @@ use valkeep_core::observed::{LifeCycle, Task};
 use valkeep_core::{
     Condition, ConditionStatus, ConditionType, Desired, Doubt, DoubtKind, Fact, Observed, StepFailure, ValkeyInfo,
 };
-use valkeep_plan::{Assessment, Context, PreviousServer, assess, explain_task};
+use valkeep_plan::{Assessment, Context, PreviousServer, assess, explain_task, plan};
 
 fn said(desired: &Desired, world: &Observed) -> Assessment {
     let plan = checked(desired, world);
@@ -91,6 +91,42 @@ fn what_cannot_be_seen_is_unknown() {
             .contains("allow elasticfilesystem:DescribeAccessPoints")
     );
     assert_eq!(text(&assessment, FileSystemReady), "True AsDesired");
+}
+
+#[test]
+fn a_denied_call_of_an_assumed_role_names_that_role_and_its_trust() {
+    let arn = "arn:aws:iam::210987654321:role/valkeep";
+    let mut desired = desired();
+    desired.place.role = Some(valkeep_core::AssumedRole {
+        arn: valkeep_core::RoleArn::parse(arn).expect("a role"),
+        external_id: Some("blue".into()),
+    });
+    for (call, hint) in [
+        (
+            "elasticfilesystem:DescribeAccessPoints",
+            format!("allow elasticfilesystem:DescribeAccessPoints to the role that valkeep assumes, {arn}"),
+        ),
+        (
+            "sts:AssumeRole",
+            format!(
+                "allow sts:AssumeRole on {arn} to the role that valkeep runs as, and let the trust policy of {arn} name \
+                 that role with the external id `blue` (sts:ExternalId)"
+            ),
+        ),
+    ] {
+        let mut world = converged();
+        world.access_point = Fact::Unknown(Doubt {
+            kind: DoubtKind::AccessDenied,
+            call: call.into(),
+            message: "not authorized".into(),
+        });
+        let hints: Vec<Option<String>> = plan(&desired, &world, now())
+            .holds
+            .into_iter()
+            .map(|hold| hold.hint)
+            .collect();
+        assert!(hints.contains(&Some(hint)), "{hints:?}");
+    }
 }
 
 #[test]

@@ -501,7 +501,7 @@ fn every_failure_has_a_next_step() {
                 message: "words".into(),
             },
         };
-        let hold = hold_for(&failed, now());
+        let hold = hold_for(&desired(), &failed, now());
         assert!(hold.hint.is_some() && hold.message.contains("Code: words"), "{hold:?}");
         assert_eq!(hold.resource, valkeep_core::Resource::SecurityGroup);
     }

@@ -49,6 +49,10 @@ pub(crate) fn desired() -> Desired {
         document: "cache".into(),
         generation: 1,
         mode: Mode::Enforce,
+        place: valkeep_core::Place {
+            region: "eu-west-1".into(),
+            role: None,
+        },
         partition: "aws".into(),
         names: identity.names(),
         tags,

@@ -12,7 +12,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
-use valkeep_aws::Aws;
+use valkeep_aws::{Aws, Options};
 use valkeep_core::{ConditionType, FailureKind, Scope, Timestamp};
 use valkeep_engine::{CancellationToken, DocumentState, Engine, Finished, Settings, Standing};
 
@@ -21,7 +21,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     // The command line is judged before anything is asked for.
     stores::places(&args.stores)?;
     let shutdown = signals::shutdown()?;
-    let aws = world::aws().await;
+    let aws = world::aws_at(args.rate_share).await;
     let scope = if args.once {
         world::scope(&aws, &args.scope).await?
     } else {
@@ -69,14 +69,17 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
 }
 
 fn settings(args: &RunArgs) -> Settings {
+    let usual = Settings::default();
     Settings {
+        // The usual spacing is for the usual share.
+        idle_spacing: usual.idle_spacing.mul_f64(Options::default().share / args.rate_share),
         poll: args.poll,
         resync: args.resync,
         probe: args.probe_interval,
         concurrency: args.concurrency.get(),
         // Jitter of many installations must not fall together.
         seed: RandomState::new().hash_one(std::process::id()),
-        ..Settings::default()
+        ..usual
     }
 }
 

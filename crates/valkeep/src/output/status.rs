@@ -116,6 +116,9 @@ pub(crate) fn detail(row: &Row, now: Timestamp, out: &Out) -> String {
         pairs.push(("in force", format!("revision {good}, because this one is not valid")));
     }
     pairs.extend(status.address.clone().map(|address| ("address", address)));
+    pairs.extend(status.region.clone().map(|region| ("region", region)));
+    pairs.extend(status.account.clone().map(|account| ("account", account)));
+    pairs.extend(status.assumed_role_arn.clone().map(|arn| ("role", arn)));
     pairs.push((
         "written",
         format!(

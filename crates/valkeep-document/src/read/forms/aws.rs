@@ -2,6 +2,7 @@
 
 use super::super::report::{Wrong, quote};
 use super::check;
+use valkeep_core::RoleArn;
 use valkeep_core::ids::{AccessPointId, FileSystemId, IdError, SecurityGroupId, SubnetId, VpcId};
 
 pub(in crate::read) fn region(text: &str) -> Result<(), Wrong> {
@@ -173,6 +174,36 @@ pub(in crate::read) fn role_arn(text: &str) -> Result<(), Wrong> {
         good,
         || format!("{} is not the ARN of a role", quote(text)),
         "write it like `arn:aws:iam::123456789012:role/my-execution-role`",
+    )
+}
+
+/// The role that valkeep assumes. A session of a role is a frequent slip: it is what `aws sts get-caller-identity` shows.
+pub(in crate::read) fn assumed_role_arn(text: &str) -> Result<(), Wrong> {
+    if let Some(session) = arn(text).filter(|arn| arn.service == "sts")
+        && let Some(role) = session.resource.strip_prefix("assumed-role/")
+    {
+        let name = role.split('/').next().unwrap_or_default();
+        return Err(Wrong::new(
+            format!("{} is a session of a role, and the role is wanted", quote(text)),
+            format!("write the role's own ARN, which ends in `:role/{name}` unless it has a path"),
+        ));
+    }
+    check(
+        RoleArn::parse(text).is_ok(),
+        || format!("{} is not the ARN of a role", quote(text)),
+        "write it like `arn:aws:iam::123456789012:role/valkeep`",
+    )
+}
+
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+pub(in crate::read) fn external_id(text: &str) -> Result<(), Wrong> {
+    check(
+        (2..=1224).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&byte)),
+        || format!("{} is not an external id", quote(text)),
+        "use 2 to 1224 letters, digits and `_+=,.@:/-`",
     )
 }
 

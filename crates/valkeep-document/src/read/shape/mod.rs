@@ -53,7 +53,8 @@ pub(super) fn document(file: &str, root: &Node, report: &mut Report) -> Option<D
         report,
         &[("status", "remove it: valkeep writes the status to a place of its own")],
     );
-    let (spec, region) = spec?;
+    let (spec, [region, assume_role]) = spec?;
+    let position = |at: Option<At>| at.map(|at| (at.line, at.column));
     let document = Document {
         api_version: api_version?,
         kind: kind?,
@@ -61,7 +62,8 @@ pub(super) fn document(file: &str, root: &Node, report: &mut Report) -> Option<D
         spec,
         origin: Origin {
             file: file.to_owned(),
-            region: region.map(|at| (at.line, at.column)),
+            region: position(region),
+            assume_role: position(assume_role),
         },
     };
     Some(document.filled())
@@ -144,8 +146,8 @@ fn reserved(
     good
 }
 
-/// The spec, and where its region stands.
-fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
+/// The spec, and where its region and its role stand.
+fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, [Option<At>; 2])> {
     let mut map = field.map(report)?;
     let mode = or_default(map.take("mode"), |field| {
         let modes = [
@@ -158,6 +160,21 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
     let region_field = map.take("region");
     let region_at = region_field.as_ref().map(Field::at);
     let region = optional(region_field, |field| field.text(report, forms::region));
+    let role_field = map.take("assumeRoleArn");
+    let role_at = role_field.as_ref().map(Field::at);
+    let assume_role_arn = optional(role_field, |field| field.text(report, forms::assumed_role_arn));
+    let external_id = optional(map.take("externalId"), |field| {
+        let id = field.text(report, forms::external_id)?;
+        if role_at.is_none() {
+            field.say(
+                report,
+                "is for the role that valkeep assumes, and the document names none",
+                "write `assumeRoleArn`, or remove this",
+            );
+            return None;
+        }
+        Some(id)
+    });
     let cluster = map
         .require(report, "cluster", "write the name of the ECS cluster")
         .and_then(|field| field.text(report, forms::ecs_name));
@@ -202,6 +219,8 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
     let spec = Spec {
         mode: mode?,
         region: region?,
+        assume_role_arn: assume_role_arn?,
+        external_id: external_id?,
         cluster: cluster?,
         service: service?,
         task_role: task_role?,
@@ -212,7 +231,7 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Option<At>)> {
         rollout: rollout?,
         tags: tags?,
     };
-    Some((spec, region_at))
+    Some((spec, [region_at, role_at]))
 }
 
 fn valkey(field: &Field<'_>, report: &mut Report) -> Option<Valkey> {
