@@ -1,6 +1,7 @@
 //! Does one step. Decides nothing: the step names the new value, and acting only makes it so.
 //!
-//! Every step is idempotent. The SDK repeats a call whose answer was lost, so "it exists already" often is our own
+//! Every step is idempotent, and every call that changes something goes out once ([`crate::clients::Once`]): after a lost
+//! answer the next pass looks. What it looked at may be older than the change, so "it exists already" often is our own
 //! doing; it counts as success once the resource is seen to carry our tag or token.
 
 mod ec2;
@@ -58,6 +59,7 @@ async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, F
             tags,
         } => {
             let request = aws
+                .once
                 .efs
                 .create_file_system()
                 .creation_token(token)
@@ -96,6 +98,7 @@ async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, F
             tags,
         } => {
             let request = aws
+                .once
                 .efs
                 .create_access_point()
                 .client_token(token)

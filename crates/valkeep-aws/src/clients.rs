@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::convert::unexpected;
 use crate::error::Named;
+use crate::lease::S3Lease;
 use crate::store;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use valkeep_core::failure::{Failure, FailureKind};
 use valkeep_core::ports::World;
 use valkeep_core::{Desired, Done, Observed, Scope, Step};
-use valkeep_store::{DocumentStore, StoreUrl};
+use valkeep_store::{DocumentStore, LeaseStore, LeaseUrl, StoreUrl};
 
 /// How calls behave. Time limits are always set: without them the SDK waits for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub struct Options {
     pub attempt_timeout: Duration,
     /// Limit of one call with all its attempts.
     pub operation_timeout: Duration,
+    /// Limit of one call that changes something; it has one attempt. Below what is left of a lease that is renewed as it
+    /// should be: two thirds of 15 s, less the margin of 2 s.
+    pub change_timeout: Duration,
     /// Names a retry budget of its own. The SDK shares one budget per service in the whole process, which leaks from
     /// one simulated world into the next.
     pub retry_partition: Option<String>,
@@ -33,6 +37,7 @@ impl Default for Options {
             max_attempts: 3,
             attempt_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(30),
+            change_timeout: Duration::from_secs(8),
             retry_partition: None,
         }
     }
@@ -47,11 +52,11 @@ pub struct Aws {
 /// What all clones share.
 #[derive(Debug)]
 pub(crate) struct Inner {
+    /// For every call that changes something.
+    pub(crate) once: Once,
     pub(crate) autoscaling: aws_sdk_applicationautoscaling::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
-    /// Never tries again by itself: for calls that take no token, where a lost reply and a retry make two of a thing.
-    pub(crate) ecs_once: aws_sdk_ecs::Client,
     pub(crate) efs: aws_sdk_efs::Client,
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
@@ -62,6 +67,19 @@ pub(crate) struct Inner {
     region: Option<String>,
     options: Options,
     pub(crate) cache: Cache,
+}
+
+/// Clients that never try again by themselves. A retry of the SDK could be sent after the lease has gone to somebody else,
+/// and of a call that takes no token it could make a second thing. The next pass looks, and then tries again.
+#[derive(Debug)]
+pub(crate) struct Once {
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) ecs: aws_sdk_ecs::Client,
+    pub(crate) efs: aws_sdk_efs::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) ssm: aws_sdk_ssm::Client,
 }
 
 /// Builds one service's configuration; a macro because the SDK gives each service a type of its own.
@@ -100,18 +118,15 @@ impl Aws {
         // A host name other than AWS's own has no `bucket.` names in DNS.
         let path_style = sdk.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
         let s3 = config!(aws_sdk_s3, sdk, options).force_path_style(path_style).build();
+        let once = Once::new(sdk, &options, path_style);
         Self {
             inner: Arc::new(Inner {
+                once,
                 autoscaling: aws_sdk_applicationautoscaling::Client::from_conf(
                     config!(aws_sdk_applicationautoscaling, sdk, options).build(),
                 ),
                 ec2: aws_sdk_ec2::Client::from_conf(config!(aws_sdk_ec2, sdk, options).build()),
                 ecs: aws_sdk_ecs::Client::from_conf(config!(aws_sdk_ecs, sdk, options).build()),
-                ecs_once: aws_sdk_ecs::Client::from_conf(
-                    config!(aws_sdk_ecs, sdk, options)
-                        .retry_config(aws_config::retry::RetryConfig::disabled())
-                        .build(),
-                ),
                 efs: aws_sdk_efs::Client::from_conf(config!(aws_sdk_efs, sdk, options).build()),
                 iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam, sdk, options).build()),
                 logs: aws_sdk_cloudwatchlogs::Client::from_conf(config!(aws_sdk_cloudwatchlogs, sdk, options).build()),
@@ -167,9 +182,39 @@ impl Aws {
         store::open(self, url, status)
     }
 
+    /// The lease at `url`.
+    pub fn lease(&self, url: LeaseUrl) -> Arc<dyn LeaseStore> {
+        Arc::new(S3Lease::new(self.clone(), url))
+    }
+
     /// Limit of reading one body, which the SDK's own limits do not cover.
     pub(crate) fn body_timeout(&self) -> Duration {
         self.inner.options.operation_timeout
+    }
+}
+
+impl Once {
+    fn new(sdk: &SdkConfig, options: &Options, path_style: bool) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3).min(options.change_timeout))
+            .operation_attempt_timeout(options.change_timeout)
+            .operation_timeout(options.change_timeout)
+            .build();
+        let sdk = &sdk
+            .to_builder()
+            .retry_config(aws_config::retry::RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .build();
+        let s3 = config!(aws_sdk_s3, sdk, options).force_path_style(path_style).build();
+        Self {
+            ec2: aws_sdk_ec2::Client::from_conf(config!(aws_sdk_ec2, sdk, options).build()),
+            ecs: aws_sdk_ecs::Client::from_conf(config!(aws_sdk_ecs, sdk, options).build()),
+            efs: aws_sdk_efs::Client::from_conf(config!(aws_sdk_efs, sdk, options).build()),
+            iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam, sdk, options).build()),
+            logs: aws_sdk_cloudwatchlogs::Client::from_conf(config!(aws_sdk_cloudwatchlogs, sdk, options).build()),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            ssm: aws_sdk_ssm::Client::from_conf(config!(aws_sdk_ssm, sdk, options).build()),
+        }
     }
 }
 

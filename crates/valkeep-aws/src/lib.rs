@@ -1,7 +1,7 @@
 //! AWS through its own SDK: the only crate that names it.
 //!
 //! Looks ([`Aws`] as `valkeep_core::ports::World::observe`), acts (`World::act`) and keeps documents in S3 and SSM
-//! ([`Aws::store`]). Decides nothing: which step is next, and whether it is safe, is the planner's business. Must not
+//! ([`Aws::store`]) and the lease in S3 ([`Aws::lease`]). Decides nothing: which step is next, and whether it is safe, is the planner's business. Must not
 //! know YAML, status or the loop.
 
 mod act;
@@ -11,6 +11,7 @@ mod clients;
 mod convert;
 mod definition;
 mod error;
+mod lease;
 mod observe;
 mod raw;
 mod service;

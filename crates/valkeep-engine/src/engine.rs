@@ -122,7 +122,9 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
             parts.snapshot.clone(),
             mandate,
         );
-        let election = tokio::spawn(election.run(resign.clone()));
+        // A set, so that it ends with this future, as everything else here does.
+        let mut elections = JoinSet::new();
+        elections.spawn(election.run(resign.clone()));
         let mut report = Report::default();
         loop {
             let given = mandates.wait_for(|given| given.as_ref().is_some_and(|given| !given.is_over()));
@@ -146,10 +148,11 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
             });
         }
         resign.cancel();
-        match election.await {
-            Ok(election) if report.drained.aborted == 0 => election.release().await,
-            Ok(_) => warn!("calls that were cut off may still arrive, so the lease is not given up but runs out"),
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        match elections.join_next().await {
+            Some(Ok(election)) if report.drained.aborted == 0 => election.release().await,
+            Some(Ok(_)) => warn!("calls that were cut off may still arrive, so the lease is not given up but runs out"),
+            Some(Err(failed)) => std::panic::resume_unwind(failed.into_panic()),
+            None => {}
         }
         report
     }

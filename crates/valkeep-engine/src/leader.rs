@@ -507,3 +507,7 @@ fn in_time<T>(
         })
     })
 }
+
+#[cfg(test)]
+#[path = "leader_tests.rs"]
+mod tests;
