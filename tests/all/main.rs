@@ -5,6 +5,7 @@ mod adoption;
 mod architecture;
 mod conformance;
 mod faults;
+mod leadership;
 mod moto;
 mod restarts;
 mod stories;

@@ -75,6 +75,8 @@ fn valkeep_run(endpoint: &str) -> Result<Child> {
     Command::new(&program)
         .args([
             "run",
+            // Each would wait for the lease of the one that was killed; `leadership` shows that.
+            "--single-replica",
             "--store",
             scene::DOCUMENTS,
             "--poll",

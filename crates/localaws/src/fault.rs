@@ -109,6 +109,10 @@ pub struct Call {
     pub status: u16,
     /// The caller's account.
     pub account: String,
+    /// The caller's access key, which tells one process from another.
+    pub access_key: String,
+    /// In S3: bucket and key, as in `bucket/docs/a.yaml`.
+    pub object: Option<String>,
 }
 
 /// Faults in force and the calls made.

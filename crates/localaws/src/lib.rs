@@ -115,6 +115,11 @@ impl LocalAws {
                 mutating: fault::is_mutating(&request.operation),
                 status: 0,
                 account,
+                access_key: request.access_key.clone(),
+                object: match &request.input {
+                    wire::Input::S3(call) => Some(call.object()),
+                    wire::Input::Members(_) => None,
+                },
             };
             let position = control.arrived(call);
             (

@@ -166,3 +166,40 @@ async fn tag(
     }
     Ok(Done::Changed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// Calls that change something go out once; reading ones may be repeated by the SDK.
+    #[test]
+    fn every_call_that_changes_something_goes_through_a_client_that_never_tries_again() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/act");
+        let files = fs::read_dir(folder).expect("a folder of this crate");
+        let mut paths: Vec<_> = files.map(|entry| entry.expect("an entry").path()).collect();
+        paths.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/act.rs"));
+        let reading = ["describe", "list", "get", "discover", "simulate"];
+        let mut seen = 0;
+        for path in paths {
+            let text = fs::read_to_string(&path).expect("a readable source");
+            let text: String = text
+                .split("#[cfg(test)]")
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect();
+            for client in ["ec2", "ecs", "efs", "iam", "logs", "registry", "s3", "ssm"] {
+                for (at, found) in text.match_indices(&format!(".{client}.")) {
+                    let call: String = text[at + found.len()..].chars().take(40).collect();
+                    if !reading.iter().any(|verb| call.starts_with(verb)) {
+                        seen += 1;
+                        assert!(text[..at].ends_with(".once"), "{}: .{client}.{call}", path.display());
+                    }
+                }
+            }
+            assert!(!text.contains("send_with(&aws.e"), "{}", path.display());
+        }
+        assert!(seen > 15, "{seen}");
+    }
+}
