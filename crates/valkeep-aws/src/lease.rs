@@ -35,10 +35,8 @@ impl S3Lease {
         let message = format!("{code}: {message}");
         match (code.as_str(), kind) {
             ("NoSuchBucket", _) => LeaseError::NoBucket { url },
-            // The request is what Amazon S3 takes; a store that refuses it as such knows no conditions.
-            ("NotImplemented" | "Http501" | "InvalidRequest" | "InvalidArgument", _) => {
-                LeaseError::Unconditional { url, message }
-            }
+            // Amazon S3 has all that this request asks for; a store that has not lacks the conditions.
+            ("NotImplemented" | "Http501", _) => LeaseError::Unconditional { url, message },
             (_, FailureKind::AccessDenied) => LeaseError::Denied { call, url, message },
             _ => LeaseError::Failed { call, url, message },
         }

@@ -1,7 +1,8 @@
 //! The engine: sources, queue and probe put together, started and stopped.
 
+use crate::election::{self, Election};
+use crate::elector::{Candidate, Elector};
 use crate::keeper::{Keeper, Parts, lock};
-use crate::leader::{self, Candidate, Election, Elector};
 use crate::mandate::Mandate;
 use crate::queue::{Drained, Limits, NUDGES_MAX, Nudge, Queue, QueueStats};
 use crate::settings::Settings;
@@ -87,7 +88,7 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
     pub fn sharing(mut self, lease: Arc<dyn LeaseStore>, me: Candidate) -> Self {
         self.parts
             .snapshot
-            .send_modify(|snapshot| snapshot.lease = Some(leader::unknown(lease.url())));
+            .send_modify(|snapshot| snapshot.lease = Some(election::unknown(lease.url())));
         self.lease = Some((lease, me));
         self
     }
@@ -126,6 +127,7 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
         let mut elections = JoinSet::new();
         elections.spawn(election.run(resign.clone()));
         let mut report = Report::default();
+        let mut may_arrive = false;
         loop {
             let given = mandates.wait_for(|given| given.as_ref().is_some_and(|given| !given.is_over()));
             let mandate = tokio::select! {
@@ -139,6 +141,7 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
             };
             report = term(&parts, mandate, &queue, &shutdown).await;
             if shutdown.is_cancelled() {
+                may_arrive = report.drained.aborted > 0;
                 break;
             }
             // Whoever leads now knows better.
@@ -149,7 +152,7 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
         }
         resign.cancel();
         match elections.join_next().await {
-            Some(Ok(election)) if report.drained.aborted == 0 => election.release().await,
+            Some(Ok(election)) if !may_arrive => election.release().await,
             Some(Ok(_)) => warn!("calls that were cut off may still arrive, so the lease is not given up but runs out"),
             Some(Err(failed)) => std::panic::resume_unwind(failed.into_panic()),
             None => {}

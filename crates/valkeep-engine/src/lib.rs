@@ -5,10 +5,11 @@
 //! nothing that `valkeep_plan` decides, and keeps no state: it may be killed at any moment. Of several that share a lease
 //! only the one that holds it does any of this.
 
+mod election;
+mod elector;
 mod engine;
 mod figures;
 mod keeper;
-mod leader;
 mod mandate;
 mod memory;
 mod pass;
@@ -20,8 +21,8 @@ mod source;
 mod status_file;
 mod table;
 
+pub use elector::Candidate;
 pub use engine::{Engine, Finished, Report};
-pub use leader::Candidate;
 pub use queue::{Drained, QueueStats};
 pub use settings::{DOCUMENTS_MAX, LeaseTiming, Settings};
 pub use snapshot::{DocumentKey, DocumentState, Leadership, LeaseState, Snapshot, Standing, StoreState, StoreTrouble};

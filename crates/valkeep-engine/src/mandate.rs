@@ -1,4 +1,4 @@
-//! The right to change things, and until when. Knows the clock of this process only; who leads is decided in `leader`.
+//! The right to change things, and until when. Knows the clock of this process only; who leads is decided in `elector`.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
