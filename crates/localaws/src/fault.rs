@@ -145,6 +145,10 @@ impl Control {
         self.calls.iter().cloned().collect()
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.calls.len()
+    }
+
     pub(crate) fn clear_calls(&mut self) {
         self.forgotten += self.calls.len();
         self.calls.clear();

@@ -223,6 +223,11 @@ impl LocalAws {
         self.control().calls()
     }
 
+    /// How many calls [`LocalAws::calls`] would tell.
+    pub fn call_count(&self) -> usize {
+        self.control().count()
+    }
+
     /// Forgets the calls made.
     pub fn clear_calls(&self) {
         self.control().clear_calls();
