@@ -93,7 +93,8 @@ pub(super) async fn register_revision(aws: &Inner, definition: &RawDefinition, t
         .collect();
     let body = KeptBody::default();
     let answer = aws
-        .ecs_once
+        .once
+        .ecs
         .register_task_definition()
         .family(name)
         .customize()
