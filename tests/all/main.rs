@@ -6,6 +6,7 @@ mod architecture;
 mod conformance;
 mod deletions;
 mod faults;
+mod leadership;
 mod moto;
 mod places;
 mod restarts;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use tokio::process::Command;
 use valkeep_aws::{Aws, Options};
 use valkeep_core::{HoldKind, Resource, Timestamp};
-use valkeep_store::{Expect, StoreUrl, Written};
+use valkeep_store::{Expect, LeaseRecord, StoreUrl, Written};
 use valkeep_tests::moto::{Moto, python_program};
 use valkeep_tests::pass::{Pass, pass};
 use valkeep_tests::scene::example;
@@ -89,6 +89,48 @@ async fn status_is_written_by_compare_and_swap_on_moto_too() -> Result<()> {
         assert_eq!(status.body, b"{\"a\":2}", "{url}");
         assert!(store.list().await?.is_empty(), "{url}: a status is no document");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_lease_is_taken_renewed_and_refused_by_compare_and_swap_on_moto_too() -> Result<()> {
+    let moto = Moto::start().await?;
+    seed(&moto).await?;
+    let aws = Aws::new(&config(&moto), Options::default());
+    let lease = aws.lease("s3://valkeep-demo/docs-status/.lease".parse()?);
+    let record = |holder: &str, writes| LeaseRecord {
+        holder: holder.to_owned(),
+        host: "here".to_owned(),
+        since: Timestamp::UNIX_EPOCH,
+        writes,
+        duration_ms: 15_000,
+        released: false,
+    };
+    assert_eq!(lease.read().await?, None);
+    let Written::Yes(first) = lease.write(&record("one", 1), &Expect::Absent).await? else {
+        bail!("nobody else takes it");
+    };
+    let late = lease.write(&record("two", 1), &Expect::Absent).await?;
+    assert_eq!(late, Written::Conflict);
+    let found = lease.read().await?.context("a lease")?;
+    assert_eq!(
+        (found.tag.as_str(), found.record),
+        (first.as_str(), Some(record("one", 1)))
+    );
+    let Written::Yes(second) = lease.write(&record("one", 2), &Expect::Tag(first.clone())).await? else {
+        bail!("nobody else writes it");
+    };
+    assert_ne!(first, second);
+    let stale = lease.write(&record("two", 1), &Expect::Tag(first)).await?;
+    assert_eq!(stale, Written::Conflict);
+    let gone = aws.lease("s3://valkeep-demo/docs-status/.never".parse()?);
+    let nothing = gone.write(&record("two", 1), &Expect::Tag(second)).await?;
+    assert_eq!(nothing, Written::Conflict);
+    let store = aws.store(
+        "s3://valkeep-demo/docs/".parse()?,
+        "s3://valkeep-demo/docs-status/".parse()?,
+    );
+    assert!(store.list().await?.is_empty(), "a lease is no document");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A local AWS with what a team has before valkeep comes, and everything valkeep needs to work on it.
 
-use crate::in_process;
+use crate::in_process::{self, Cable};
 use crate::valkey::ToldValkey;
 use anyhow::{Context, Result};
 use localaws::{Config, Delays, LocalAws, Service, TaskRunner, world};
@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep};
 use valkeep_aws::{Aws, Options};
 use valkeep_core::ports::Clock;
 use valkeep_core::{Scope, Timestamp};
-use valkeep_engine::{CancellationToken, Engine, Report, Settings, Snapshot};
-use valkeep_store::{DocumentStore, StoreUrl};
+use valkeep_engine::{CancellationToken, Candidate, Engine, Report, Settings, Snapshot};
+use valkeep_store::{DocumentStore, LeaseUrl, StoreUrl};
 
 /// Where documents are put.
 pub const DOCUMENTS: &str = "s3://valkeep-demo/docs/";
@@ -60,11 +60,16 @@ impl Scene {
 
     /// Clients as a new process would make them. Each has its own retry quota, which the SDK otherwise shares.
     pub fn client(&self) -> Aws {
+        self.client_of("AKIDTEST", &Cable::default())
+    }
+
+    /// The same with an access key and a cable of its own.
+    pub fn client_of(&self, access_key: &str, cable: &Cable) -> Aws {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let partition = format!("scene-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let region = &self.aws.config().region;
         Aws::new(
-            &in_process::sdk_config(&self.aws, region),
+            &in_process::sdk_config_of(&self.aws, region, access_key, cable),
             Options {
                 retry_partition: Some(partition),
                 ..Options::default()
@@ -88,9 +93,23 @@ impl Scene {
         SceneClock(self.aws.clone())
     }
 
-    /// An engine as a new process would make it.
+    /// An engine as a new process would make it, alone.
     pub fn engine(&self, settings: Settings) -> Engine<Aws, ToldValkey, SceneClock> {
-        let aws = self.client();
+        self.engine_of(self.client(), settings)
+    }
+
+    /// One of several engines that share the lease beside the status. It is called as its access key.
+    pub fn replica(&self, access_key: &str, cable: &Cable, settings: Settings) -> Engine<Aws, ToldValkey, SceneClock> {
+        let aws = self.client_of(access_key, cable);
+        let lease = aws.lease(lease());
+        let me = Candidate {
+            id: access_key.to_owned(),
+            host: "scene".to_owned(),
+        };
+        self.engine_of(aws, settings).sharing(lease, me)
+    }
+
+    fn engine_of(&self, aws: Aws, settings: Settings) -> Engine<Aws, ToldValkey, SceneClock> {
         let store = store(&aws);
         Engine::new(
             settings,
@@ -246,6 +265,13 @@ pub struct Inventory {
     pub task_definitions: usize,
     pub services: usize,
     pub running_tasks: usize,
+}
+
+/// The lease beside the status of [`DOCUMENTS`], as `valkeep run` chooses it.
+pub fn lease() -> LeaseUrl {
+    let url: StoreUrl = DOCUMENTS.parse().expect("a good store");
+    let status = url.default_status().expect("a prefix has a sibling");
+    status.default_lease().expect("S3 has a place for it")
 }
 
 /// The store of [`DOCUMENTS`].

@@ -129,6 +129,10 @@ pub struct Call {
     pub account: String,
     /// The region that the call was signed for.
     pub region: String,
+    /// The caller's access key, which tells one process from another.
+    pub access_key: String,
+    /// In S3: bucket and key, as in `bucket/docs/a.yaml`.
+    pub object: Option<String>,
 }
 
 /// Faults in force and the calls made.
@@ -159,6 +163,10 @@ impl Control {
 
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.calls.iter().cloned().collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.calls.len()
     }
 
     pub(crate) fn clear_calls(&mut self) {
@@ -248,6 +256,8 @@ mod tests {
             status: 0,
             account: "123456789012".to_owned(),
             region: "eu-west-1".to_owned(),
+            access_key: String::new(),
+            object: None,
         };
         (0..calls).map(|_| control.strike(&call).is_some()).collect()
     }

@@ -119,6 +119,11 @@ impl LocalAws {
                 status: 0,
                 account: account.clone(),
                 region: request.region.clone(),
+                access_key: request.access_key.clone(),
+                object: match &request.input {
+                    wire::Input::S3(call) => Some(call.object()),
+                    wire::Input::Members(_) => None,
+                },
             };
             let struck = control.strike(&call);
             (control.arrived(call), struck, control.latency)
@@ -223,6 +228,11 @@ impl LocalAws {
     /// The calls made, oldest first: the last 200,000.
     pub fn calls(&self) -> Vec<Call> {
         self.control().calls()
+    }
+
+    /// How many calls [`LocalAws::calls`] would tell.
+    pub fn call_count(&self) -> usize {
+        self.control().count()
     }
 
     /// Forgets the calls made.

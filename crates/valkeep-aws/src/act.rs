@@ -1,6 +1,7 @@
 //! Does one step. Decides nothing: the step names the new value, and acting only makes it so.
 //!
-//! Every step is idempotent. The SDK repeats a call whose answer was lost, so "it exists already" often is our own
+//! Every step is idempotent, and every call that changes something goes out once ([`crate::clients::Once`]): after a lost
+//! answer the next pass looks. What it looked at may be older than the change, so "it exists already" often is our own
 //! doing; it counts as success once the resource is seen to carry our tag or token.
 
 mod ec2;
@@ -79,6 +80,7 @@ async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, F
             tags,
         } => {
             let request = aws
+                .once
                 .efs
                 .create_file_system()
                 .creation_token(token)
@@ -117,6 +119,7 @@ async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, F
             tags,
         } => {
             let request = aws
+                .once
                 .efs
                 .create_access_point()
                 .client_token(token)
@@ -197,4 +200,41 @@ async fn tag(
         _ => efs::tag(aws, id, set, remove).await?,
     }
     Ok(Done::Changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// Calls that change something go out once; reading ones may be repeated by the SDK.
+    #[test]
+    fn every_call_that_changes_something_goes_through_a_client_that_never_tries_again() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/act");
+        let files = fs::read_dir(folder).expect("a folder of this crate");
+        let mut paths: Vec<_> = files.map(|entry| entry.expect("an entry").path()).collect();
+        paths.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/act.rs"));
+        let reading = ["describe", "list", "get", "discover", "simulate"];
+        let mut seen = 0;
+        for path in paths {
+            let text = fs::read_to_string(&path).expect("a readable source");
+            let text: String = text
+                .split("#[cfg(test)]")
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect();
+            for client in ["ec2", "ecs", "efs", "iam", "logs", "registry", "s3", "ssm"] {
+                for (at, found) in text.match_indices(&format!(".{client}.")) {
+                    let call: String = text[at + found.len()..].chars().take(40).collect();
+                    if !reading.iter().any(|verb| call.starts_with(verb)) {
+                        seen += 1;
+                        assert!(text[..at].ends_with(".once"), "{}: .{client}.{call}", path.display());
+                    }
+                }
+            }
+            assert!(!text.contains("send_with(&aws.e"), "{}", path.display());
+        }
+        assert!(seen > 15, "{seen}");
+    }
 }

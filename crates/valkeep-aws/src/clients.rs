@@ -4,6 +4,7 @@ use crate::cache::Cache;
 use crate::convert::unexpected;
 use crate::error::Named;
 use crate::fleet::Fleet;
+use crate::lease::S3Lease;
 use crate::limiter::WAIT_MAX;
 use crate::pacing::{Pacing, Patient};
 use crate::store;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use valkeep_core::failure::{Failure, FailureKind};
 use valkeep_core::ports::World;
 use valkeep_core::{Desired, Done, Observed, Scope, Step};
-use valkeep_store::{DocumentStore, StoreUrl};
+use valkeep_store::{DocumentStore, LeaseStore, LeaseUrl, StoreUrl};
 
 /// How calls behave. Time limits are always set: without them the SDK waits for ever.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,9 @@ pub struct Options {
     /// The part of AWS's rates that valkeep takes in each account and region; the rest is for everybody else there. More
     /// than 1 only where AWS has raised them.
     pub share: f64,
+    /// Limit of one call that changes something; it has one attempt. Below what is left of a lease that is renewed as it
+    /// should be: two thirds of 15 s, less the margin of 2 s.
+    pub change_timeout: Duration,
     /// Names a retry budget of its own. The SDK shares one budget per service in the whole process, which leaks from
     /// one simulated world into the next.
     pub retry_partition: Option<String>,
@@ -44,6 +48,7 @@ impl Default for Options {
             attempt_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(30),
             share: 0.5,
+            change_timeout: Duration::from_secs(8),
             retry_partition: None,
         }
     }
@@ -60,11 +65,11 @@ pub struct Aws {
 /// The clients for one place.
 #[derive(Debug)]
 pub(crate) struct Inner {
+    /// For every call that changes something.
+    pub(crate) once: Once,
     pub(crate) autoscaling: aws_sdk_applicationautoscaling::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) ecs: aws_sdk_ecs::Client,
-    /// Never tries again by itself: for calls that take no token, where a lost reply and a retry make two of a thing.
-    pub(crate) ecs_once: aws_sdk_ecs::Client,
     pub(crate) efs: aws_sdk_efs::Client,
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
@@ -75,6 +80,19 @@ pub(crate) struct Inner {
     region: Option<String>,
     options: Options,
     pub(crate) cache: Cache,
+}
+
+/// Clients that never try again by themselves. A retry of the SDK could be sent after the lease has gone to somebody else,
+/// and of a call that takes no token it could make a second thing. The next pass looks, and then tries again.
+#[derive(Debug)]
+pub(crate) struct Once {
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) ecs: aws_sdk_ecs::Client,
+    pub(crate) efs: aws_sdk_efs::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) ssm: aws_sdk_ssm::Client,
 }
 
 /// Builds one service's configuration; a macro because the SDK gives each service a type of its own.
@@ -164,6 +182,11 @@ impl Aws {
         store::open(self, url, status)
     }
 
+    /// The lease at `url`.
+    pub fn lease(&self, url: LeaseUrl) -> Arc<dyn LeaseStore> {
+        Arc::new(S3Lease::new(self.clone(), url))
+    }
+
     /// Limit of reading one body, which the SDK's own limits do not cover.
     pub(crate) fn body_timeout(&self) -> Duration {
         self.inner.options.operation_timeout
@@ -179,16 +202,12 @@ impl Inner {
             .force_path_style(path_style)
             .build();
         Self {
+            once: Once::new(sdk, options, pacing, path_style),
             autoscaling: aws_sdk_applicationautoscaling::Client::from_conf(
                 config!(aws_sdk_applicationautoscaling, sdk, options, pacing).build(),
             ),
             ec2: aws_sdk_ec2::Client::from_conf(config!(aws_sdk_ec2, sdk, options, pacing).build()),
             ecs: aws_sdk_ecs::Client::from_conf(config!(aws_sdk_ecs, sdk, options, pacing).build()),
-            ecs_once: aws_sdk_ecs::Client::from_conf(
-                config!(aws_sdk_ecs, sdk, options, pacing)
-                    .retry_config(aws_config::retry::RetryConfig::disabled())
-                    .build(),
-            ),
             efs: aws_sdk_efs::Client::from_conf(config!(aws_sdk_efs, sdk, options, pacing).build()),
             iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam, sdk, options, pacing).build()),
             logs: aws_sdk_cloudwatchlogs::Client::from_conf(
@@ -203,6 +222,35 @@ impl Inner {
             region: sdk.region().map(ToString::to_string),
             options: options.clone(),
             cache,
+        }
+    }
+}
+
+impl Once {
+    fn new(sdk: &SdkConfig, options: &Options, pacing: &Pacing, path_style: bool) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3).min(options.change_timeout))
+            .operation_attempt_timeout(options.change_timeout)
+            .operation_timeout(options.change_timeout)
+            .build();
+        let sdk = &sdk
+            .to_builder()
+            .retry_config(aws_config::retry::RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .build();
+        let s3 = config!(aws_sdk_s3, sdk, options, pacing)
+            .force_path_style(path_style)
+            .build();
+        Self {
+            ec2: aws_sdk_ec2::Client::from_conf(config!(aws_sdk_ec2, sdk, options, pacing).build()),
+            ecs: aws_sdk_ecs::Client::from_conf(config!(aws_sdk_ecs, sdk, options, pacing).build()),
+            efs: aws_sdk_efs::Client::from_conf(config!(aws_sdk_efs, sdk, options, pacing).build()),
+            iam: aws_sdk_iam::Client::from_conf(config!(aws_sdk_iam, sdk, options, pacing).build()),
+            logs: aws_sdk_cloudwatchlogs::Client::from_conf(
+                config!(aws_sdk_cloudwatchlogs, sdk, options, pacing).build(),
+            ),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            ssm: aws_sdk_ssm::Client::from_conf(config!(aws_sdk_ssm, sdk, options, pacing).build()),
         }
     }
 }

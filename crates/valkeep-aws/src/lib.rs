@@ -1,9 +1,9 @@
 //! AWS through its own SDK: the only crate that names it.
 //!
 //! Looks ([`Aws`] as `valkeep_core::ports::World::observe`), acts (`World::act`) and keeps documents in S3 and SSM
-//! ([`Aws::store`]). A document may be in another region or account; its calls go there, at a rate of their own.
-//! Decides nothing: which step is next, and whether it is safe, is the planner's business. Must not know YAML, status or
-//! the loop.
+//! ([`Aws::store`]) and the lease in S3 ([`Aws::lease`]). A document may be in another region or account; its calls go
+//! there, at a rate of their own. Decides nothing: which step is next, and whether it is safe, is the planner's business.
+//! Must not know YAML, status or the loop.
 
 mod act;
 pub mod actions;
@@ -14,6 +14,7 @@ mod credentials;
 mod definition;
 mod error;
 mod fleet;
+mod lease;
 mod limiter;
 mod observe;
 mod pacing;

@@ -7,6 +7,8 @@ mod split;
 mod ssm;
 
 use crate::clients::Aws;
+pub(crate) use s3::{is_refused, read_object, unquoted};
+
 use s3::S3Store;
 use split::Split;
 use ssm::SsmStore;

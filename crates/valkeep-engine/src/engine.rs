@@ -1,14 +1,14 @@
 //! The engine: sources, queue and probe put together, started and stopped.
 
-use crate::keeper::{Keeper, lock};
-use crate::pace::Pace;
+use crate::election::{self, Election};
+use crate::elector::{Candidate, Elector};
+use crate::keeper::{Keeper, Parts, lock};
+use crate::mandate::Mandate;
 use crate::queue::{Drained, Limits, NUDGES_MAX, Nudge, Queue, QueueStats};
 use crate::settings::Settings;
-use crate::snapshot::{DocumentKey, DocumentState, Snapshot, StoreState, StoreTrouble};
+use crate::snapshot::{DocumentKey, DocumentState, LeaseState, Snapshot, StoreState, StoreTrouble};
 use crate::source::Source;
-use crate::table::Table;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use valkeep_core::Scope;
 use valkeep_core::ports::{Clock, Probe, World};
-use valkeep_store::{DocumentStore, StoreUrl};
+use valkeep_store::{DocumentStore, LeaseStore, StoreUrl};
 
 /// Valkeys asked at the same time. 1,000 that do not answer for 3 s each then take 24 s, less than the time between two
 /// questions.
@@ -25,13 +25,13 @@ const PROBES: usize = 128;
 
 /// Keeps every document of its stores true, until it is told to stop.
 pub struct Engine<W, P, C> {
-    keeper: Arc<Keeper<W, P, C>>,
-    nudged: mpsc::Receiver<Nudge<DocumentKey>>,
+    parts: Parts<W, P, C>,
+    lease: Option<(Arc<dyn LeaseStore>, Candidate)>,
     queue: watch::Sender<QueueStats>,
 }
 
-/// How a run ended.
-#[derive(Debug, Clone)]
+/// How a run ended. With a lease: its last term.
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// What became of the work in flight.
     pub drained: Drained,
@@ -46,7 +46,9 @@ pub struct Finished {
     pub documents: Vec<Arc<DocumentState>>,
     /// Every store, with its trouble if it could not be listed.
     pub stores: Vec<StoreState>,
-    /// The timeout or a stop ended it before every document was ready or stalled.
+    /// The lease and who held it, where there is one.
+    pub lease: Option<LeaseState>,
+    /// The timeout, a stop or another holder of the lease ended it before every document was ready or stalled.
     pub cut_short: bool,
     /// As of a run.
     pub report: Report,
@@ -62,44 +64,38 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
         clock: Arc<C>,
         scope: Scope,
     ) -> Self {
-        let (nudges, receiver) = mpsc::channel(NUDGES_MAX);
         let snapshot = Snapshot {
-            stores: stores
-                .iter()
-                .map(|store| StoreState {
-                    url: store.url().clone(),
-                    listed_at: None,
-                    documents: 0,
-                    trouble: None,
-                })
-                .collect(),
+            stores: unlisted(&stores),
             ..Snapshot::default()
         };
-        let keeper = Keeper {
-            pace: Mutex::new(Pace::default()),
-            random: Mutex::new(fastrand::Rng::with_seed(settings.seed)),
-            settings,
-            scope: Arc::new(scope),
-            stores,
-            world,
-            probe,
-            clock,
-            table: Mutex::new(Table::default()),
-            snapshot: watch::Sender::new(snapshot),
-            nudges,
-            stop: CancellationToken::new(),
-            slots: Mutex::new(HashMap::new()),
-        };
         Self {
-            keeper: Arc::new(keeper),
-            nudged: receiver,
+            parts: Parts {
+                settings,
+                scope: Arc::new(scope),
+                stores,
+                world,
+                probe,
+                clock,
+                snapshot: watch::Sender::new(snapshot),
+            },
+            lease: None,
             queue: watch::Sender::new(QueueStats::default()),
         }
     }
 
+    /// One of several, of which only the holder of this lease works.
+    #[must_use]
+    pub fn sharing(mut self, lease: Arc<dyn LeaseStore>, me: Candidate) -> Self {
+        self.parts
+            .snapshot
+            .send_modify(|snapshot| snapshot.lease = Some(election::unknown(lease.url())));
+        self.lease = Some((lease, me));
+        self
+    }
+
     /// The state of everything, as it changes.
     pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
-        self.keeper.snapshot.subscribe()
+        self.parts.snapshot.subscribe()
     }
 
     /// The queue's counters, as they change.
@@ -109,66 +105,80 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
 
     /// Keeps everything true until `shutdown`. Then nothing new starts, passes in flight end at their next round, and what
     /// does not end within [`Settings::drain_timeout`] is cut off.
+    ///
+    /// With a lease it works while it leads, and only waits while another one does. Each term begins from nothing: what
+    /// another one did meanwhile is not known. When the lease is lost, everything is cut off at once. At the end it is
+    /// given up, unless something had to be cut off that may still arrive at AWS.
     pub async fn run(self, shutdown: CancellationToken) -> Report {
-        let Self { keeper, nudged, queue } = self;
-        let settings = &keeper.settings;
-        let mut background = JoinSet::new();
-        // The gate opens when every store was listed once or failed to: documents of a store that answers do not wait for
-        // one that does not, and two documents that are in each other's way are seen before either is followed.
-        let gate = watch::Sender::new(false);
-        background.spawn(poll_all(Arc::clone(&keeper), gate.clone()));
-        background.spawn(probe_all(Arc::clone(&keeper)));
-        let limits = Limits {
-            concurrency: settings.concurrency.max(1),
-            backoff_base: settings.backoff_base,
-            backoff_cap: settings.backoff_cap,
-            attempt_timeout: settings.attempt_timeout,
-            drain_timeout: settings.drain_timeout,
+        let Self { parts, lease, queue } = self;
+        let Some((store, me)) = lease else {
+            return term(&parts, Mandate::Alone, &queue, &shutdown).await;
         };
-        let stopper = {
-            let (stop, shutdown) = (keeper.stop.clone(), shutdown.clone());
-            async move {
-                shutdown.cancelled().await;
-                stop.cancel();
+        let (mandate, mut mandates) = watch::channel(None);
+        let resign = CancellationToken::new();
+        let election = Election::new(
+            store,
+            Elector::new(me, parts.settings.lease),
+            Arc::clone(&parts.clock),
+            parts.snapshot.clone(),
+            mandate,
+        );
+        // A set, so that it ends with this future, as everything else here does.
+        let mut elections = JoinSet::new();
+        elections.spawn(election.run(resign.clone()));
+        let mut report = Report::default();
+        let mut may_arrive = false;
+        loop {
+            let given = mandates.wait_for(|given| given.as_ref().is_some_and(|given| !given.is_over()));
+            let mandate = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                given = given => match given.map(|given| given.clone()) {
+                    Ok(Some(mandate)) => mandate,
+                    // The election has ended without being told to, and says below why.
+                    Ok(None) | Err(_) => break,
+                },
+            };
+            report = term(&parts, mandate, &queue, &shutdown).await;
+            if shutdown.is_cancelled() {
+                may_arrive = report.drained.aborted > 0;
+                break;
             }
-        };
-        background.spawn(stopper);
-        let jitter = {
-            let keeper = Arc::clone(&keeper);
-            move |longest: Duration| longest.mul_f64(lock(&keeper.random).f64())
-        };
-        let work = {
-            let keeper = Arc::clone(&keeper);
-            move |key| {
-                let keeper = Arc::clone(&keeper);
-                async move { keeper.run(key).await }
-            }
-        };
-        let lane = {
-            let keeper = Arc::clone(&keeper);
-            move |key: &DocumentKey| lock(&keeper.table).lane(key)
-        };
-        let drained = Queue::new(limits, lane)
-            .run(nudged, gate.subscribe(), shutdown, queue.clone(), jitter, work)
-            .await;
-        background.shutdown().await;
-        Report {
-            drained,
-            queue: queue.borrow().clone(),
+            // Whoever leads now knows better.
+            parts.snapshot.send_modify(|snapshot| {
+                snapshot.documents.clear();
+                snapshot.stores = unlisted(&parts.stores);
+            });
         }
+        resign.cancel();
+        match elections.join_next().await {
+            Some(Ok(election)) if !may_arrive => election.release().await,
+            Some(Ok(_)) => warn!("calls that were cut off may still arrive, so the lease is not given up but runs out"),
+            Some(Err(failed)) => std::panic::resume_unwind(failed.into_panic()),
+            None => {}
+        }
+        report
     }
 
-    /// Runs until every store is listed and every document is ready or stalled, or until the timeout or `shutdown`.
+    /// Runs until every store is listed and every document is ready or stalled, or until the timeout or `shutdown`, or
+    /// until another holder of the lease was waited for as long as [`LeaseTiming::patience`] says.
+    ///
+    /// [`LeaseTiming::patience`]: crate::LeaseTiming::patience
     pub async fn once(self, timeout: Option<Duration>, shutdown: CancellationToken) -> Finished {
         let mut snapshots = self.snapshots();
+        let patience = self.parts.settings.lease.patience;
         let stop = shutdown.child_token();
         let settled = {
-            let mut snapshots = snapshots.clone();
-            let stop = stop.clone();
+            let (snapshots, stop) = (snapshots.clone(), stop.clone());
             async move {
                 let wait = async {
-                    // Fails only when the engine is gone, and then there is nothing to wait for.
-                    snapshots.wait_for(Snapshot::is_settled).await.is_ok()
+                    let mut settling = snapshots.clone();
+                    tokio::select! {
+                        biased;
+                        // Fails only when the engine is gone, and then there is nothing to wait for.
+                        settled = settling.wait_for(Snapshot::is_settled) => settled.is_ok(),
+                        () = not_led(snapshots.clone(), patience) => false,
+                    }
                 };
                 let settled = match timeout {
                     Some(timeout) => tokio::time::timeout(timeout, wait).await.unwrap_or(false),
@@ -195,16 +205,106 @@ impl<W: World, P: Probe, C: Clock> Engine<W, P, C> {
         Finished {
             documents: last.documents.values().cloned().collect(),
             stores: last.stores.clone(),
+            lease: last.lease.clone(),
             cut_short: !settled,
             report,
         }
     }
 }
 
+/// Ends when another one has led for so long without a break.
+async fn not_led(mut snapshots: watch::Receiver<Snapshot>, patience: Duration) {
+    loop {
+        // The engine is gone: the other wait says so.
+        if snapshots.wait_for(|snapshot| !snapshot.leads()).await.is_err() {
+            return std::future::pending().await;
+        }
+        let led = tokio::time::timeout(patience, snapshots.wait_for(Snapshot::leads)).await;
+        if led.is_err() {
+            return;
+        }
+    }
+}
+
+/// One term: works from nothing until `shutdown`, or until the mandate ends.
+async fn term<W: World, P: Probe, C: Clock>(
+    parts: &Parts<W, P, C>,
+    mandate: Mandate,
+    stats: &watch::Sender<QueueStats>,
+    shutdown: &CancellationToken,
+) -> Report {
+    let (nudges, nudged) = mpsc::channel(NUDGES_MAX);
+    let keeper = Arc::new(Keeper::new(parts.clone(), mandate.clone(), nudges));
+    let settings = &keeper.parts.settings;
+    let mut background = JoinSet::new();
+    // The gate opens when every store was listed once or failed to: documents of a store that answers do not wait for
+    // one that does not, and two documents that are in each other's way are seen before either is followed.
+    let gate = watch::Sender::new(false);
+    background.spawn(poll_all(Arc::clone(&keeper), gate.clone()));
+    background.spawn(probe_all(Arc::clone(&keeper)));
+    let limits = Limits {
+        concurrency: settings.concurrency.max(1),
+        backoff_base: settings.backoff_base,
+        backoff_cap: settings.backoff_cap,
+        attempt_timeout: settings.attempt_timeout,
+        drain_timeout: settings.drain_timeout,
+    };
+    // Without the lease runs end by themselves, at once.
+    let over = shutdown.child_token();
+    let stopper = {
+        let (stop, over) = (keeper.stop.clone(), over.clone());
+        async move {
+            tokio::select! {
+                biased;
+                () = over.cancelled() => {}
+                () = mandate.ended() => over.cancel(),
+            }
+            stop.cancel();
+        }
+    };
+    background.spawn(stopper);
+    let jitter = {
+        let keeper = Arc::clone(&keeper);
+        move |longest: Duration| longest.mul_f64(lock(&keeper.random).f64())
+    };
+    let work = {
+        let keeper = Arc::clone(&keeper);
+        move |key| {
+            let keeper = Arc::clone(&keeper);
+            async move { keeper.run(key).await }
+        }
+    };
+    let lane = {
+        let keeper = Arc::clone(&keeper);
+        move |key: &DocumentKey| lock(&keeper.table).lane(key)
+    };
+    let drained = Queue::new(limits, lane)
+        .run(nudged, gate.subscribe(), over, stats.clone(), jitter, work)
+        .await;
+    background.shutdown().await;
+    Report {
+        drained,
+        queue: stats.borrow().clone(),
+    }
+}
+
+fn unlisted(stores: &[Arc<dyn DocumentStore>]) -> Vec<StoreState> {
+    stores
+        .iter()
+        .map(|store| StoreState {
+            url: store.url().clone(),
+            listed_at: None,
+            documents: 0,
+            trouble: None,
+        })
+        .collect()
+}
+
 /// Polls every store at its own pace, so that a slow one delays no other.
 async fn poll_all<W: World, P: Probe, C: Clock>(keeper: Arc<Keeper<W, P, C>>, gate: watch::Sender<bool>) {
-    let urls: Arc<[StoreUrl]> = keeper.stores.iter().map(|store| store.url().clone()).collect();
+    let urls: Arc<[StoreUrl]> = keeper.parts.stores.iter().map(|store| store.url().clone()).collect();
     let sources: Vec<Arc<Source>> = keeper
+        .parts
         .stores
         .iter()
         .enumerate()
@@ -212,14 +312,14 @@ async fn poll_all<W: World, P: Probe, C: Clock>(keeper: Arc<Keeper<W, P, C>>, ga
             Arc::new(Source {
                 index,
                 store: Arc::clone(store),
-                scope: Arc::clone(&keeper.scope),
+                scope: Arc::clone(&keeper.parts.scope),
             })
         })
         .collect();
     futures_util::future::join_all(sources.iter().map(|source| poll(&keeper, source, &urls))).await;
     gate.send_replace(true);
     futures_util::future::join_all(sources.iter().map(|source| async {
-        let mut ticks = tokio::time::interval(keeper.settings.poll);
+        let mut ticks = tokio::time::interval(keeper.parts.settings.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick comes at once, and that poll has been made.
         ticks.tick().await;
@@ -273,8 +373,8 @@ async fn poll<W: World, P: Probe, C: Clock>(
 
 /// Says once when a store cannot be listed, and once when it can again; everything else goes into the snapshot.
 fn tell_store<W: World, P: Probe, C: Clock>(keeper: &Keeper<W, P, C>, source: &Source, listed: Result<usize, String>) {
-    let now = keeper.clock.now();
-    keeper.snapshot.send_modify(|snapshot| {
+    let now = keeper.parts.clock.now();
+    keeper.parts.snapshot.send_modify(|snapshot| {
         let Some(state) = snapshot.stores.get_mut(source.index) else {
             return;
         };
@@ -307,7 +407,7 @@ fn tell_store<W: World, P: Probe, C: Clock>(keeper: &Keeper<W, P, C>, source: &S
 
 /// Asks every serving Valkey, again and again.
 async fn probe_all<W: World, P: Probe, C: Clock>(keeper: Arc<Keeper<W, P, C>>) {
-    let mut ticks = tokio::time::interval(keeper.settings.probe);
+    let mut ticks = tokio::time::interval(keeper.parts.settings.probe);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -2,10 +2,11 @@
 //!
 //! Everything a run needs hangs here; who runs when is the queue's and the engine's matter.
 
+use crate::mandate::{Ended, Mandate};
 use crate::memory::{Last, Memory};
 use crate::pace::Pace;
 use crate::pass::{self, Pass};
-use crate::queue::{Nudge, Verdict};
+use crate::queue::{Nudge, RETRY, Verdict};
 use crate::report;
 use crate::settings::Settings;
 use crate::snapshot::{DocumentKey, DocumentState, Snapshot, Standing, StoreTrouble};
@@ -37,16 +38,36 @@ const UNREACHABLE_PASSES: u32 = 8;
 /// ECS notices a task that ended within a second or two; a pass before that would see it running.
 const AFTER_LOSS: Duration = Duration::from_secs(2);
 
-/// See the module.
-pub(crate) struct Keeper<W, P, C> {
+/// What every term works with.
+pub(crate) struct Parts<W, P, C> {
     pub(crate) settings: Settings,
     pub(crate) scope: Arc<Scope>,
     pub(crate) stores: Vec<Arc<dyn DocumentStore>>,
     pub(crate) world: Arc<W>,
     pub(crate) probe: Arc<P>,
     pub(crate) clock: Arc<C>,
-    pub(crate) table: Mutex<Table>,
     pub(crate) snapshot: watch::Sender<Snapshot>,
+}
+
+impl<W, P, C> Clone for Parts<W, P, C> {
+    fn clone(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            scope: Arc::clone(&self.scope),
+            stores: self.stores.clone(),
+            world: Arc::clone(&self.world),
+            probe: Arc::clone(&self.probe),
+            clock: Arc::clone(&self.clock),
+            snapshot: self.snapshot.clone(),
+        }
+    }
+}
+
+/// See the module. Of one term: what it knows of documents ends with it.
+pub(crate) struct Keeper<W, P, C> {
+    pub(crate) parts: Parts<W, P, C>,
+    pub(crate) mandate: Mandate,
+    pub(crate) table: Mutex<Table>,
     pub(crate) nudges: mpsc::Sender<Nudge<DocumentKey>>,
     pub(crate) stop: CancellationToken,
     pub(crate) pace: Mutex<Pace>,
@@ -57,8 +78,29 @@ pub(crate) struct Keeper<W, P, C> {
 }
 
 impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
-    /// One run of one document.
+    pub(crate) fn new(parts: Parts<W, P, C>, mandate: Mandate, nudges: mpsc::Sender<Nudge<DocumentKey>>) -> Self {
+        Self {
+            pace: Mutex::default(),
+            random: Mutex::new(fastrand::Rng::with_seed(parts.settings.seed)),
+            parts,
+            mandate,
+            table: Mutex::default(),
+            nudges,
+            stop: CancellationToken::new(),
+            slots: Mutex::default(),
+        }
+    }
+
+    /// One run of one document, as long as there is a mandate.
     pub(crate) async fn run(&self, key: DocumentKey) -> Verdict {
+        let run = self.run_mandated(key.clone());
+        self.mandate.within(Duration::ZERO, run).await.unwrap_or_else(|Ended| {
+            warn!(%key, "the lease ended, and the pass with it; what was in flight may have been done or not");
+            RETRY
+        })
+    }
+
+    async fn run_mandated(&self, key: DocumentKey) -> Verdict {
         let Some(view) = lock(&self.table).view(&key) else {
             lock(&self.slots).remove(&key);
             return Verdict::Done;
@@ -72,7 +114,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             // What the store says now may be that the deletion is taken back.
             Work::Converge(good) if good.desired.deletion.is_some() && self.trouble(&key).is_some() => {
                 self.hold(&key, &view, &mut memory).await;
-                Verdict::After(self.settings.wait_max)
+                Verdict::After(self.parts.settings.wait_max)
             }
             Work::Converge(good) => self.converge(&key, &view, good, &mut memory).await,
             Work::Conflict(message) => {
@@ -86,14 +128,14 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     /// Nothing may be done: the status says why, and a slow look follows. What ends it nudges.
     async fn hold(&self, key: &DocumentKey, view: &View, memory: &mut Memory) -> Verdict {
         memory.last = None;
-        let now = self.clock.now();
-        let store = &*self.stores[key.store];
+        let now = self.parts.clock.now();
+        let store = &*self.parts.stores[key.store];
         let name = view.status_name.as_deref();
         let trouble = self.trouble(key);
         let status = memory
             .file
-            .write(store, name, |before| {
-                report::held(before, view, &self.scope.installation, trouble.as_ref(), now)
+            .write(store, &self.mandate, name, |before| {
+                report::held(before, view, &self.parts.scope.installation, trouble.as_ref(), now)
             })
             .await;
         self.publish(key, view, status, memory);
@@ -104,11 +146,11 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     /// run keeps the status there if somebody removed it.
     async fn pause(&self, key: &DocumentKey, view: &View, good: &Good, memory: &mut Memory) -> Verdict {
         memory.last = None;
-        let now = self.clock.now();
-        let store = &*self.stores[key.store];
+        let now = self.parts.clock.now();
+        let store = &*self.parts.stores[key.store];
         let status = memory
             .file
-            .write(store, view.status_name.as_deref(), |before| {
+            .write(store, &self.mandate, view.status_name.as_deref(), |before| {
                 report::paused(before, view, good, now)
             })
             .await;
@@ -119,11 +161,19 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     async fn converge(&self, key: &DocumentKey, view: &View, good: &Good, memory: &mut Memory) -> Verdict {
         let desired = &good.desired;
         // AWS first: a status store that hangs must not hold it up.
-        let pass = pass::pass(&*self.world, &*self.probe, &*self.clock, &self.stop, desired).await;
+        let pass = pass::pass(
+            &*self.parts.world,
+            &*self.parts.probe,
+            &*self.parts.clock,
+            &self.mandate,
+            &self.stop,
+            desired,
+        )
+        .await;
         let mut written = None;
         if memory.last.is_none() {
             // After a restart the status alone knows whether this revision was Ready, and which server was seen last.
-            let store = &*self.stores[key.store];
+            let store = &*self.parts.stores[key.store];
             let status = memory.file.remembered(store, view.status_name.as_deref()).await;
             written = status.and_then(|status| status.valkey.clone());
             let was_ready = status.filter(|status| status.is(ConditionType::Ready));
@@ -131,7 +181,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             memory.converged = memory.converged.take().or(revision);
         }
         if let Some(info) = pass.observed.valkey.present() {
-            memory.servers.saw(info, written.as_ref(), self.clock.now());
+            memory.servers.saw(info, written.as_ref(), self.parts.clock.now());
         }
         note_drift(good, &pass, memory);
         memory.count_quiet(&pass);
@@ -164,7 +214,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     /// Builds the status of a pass and writes it if a reader could notice.
     async fn tell(&self, key: &DocumentKey, last: &Last, memory: &mut Memory) -> Arc<Status> {
         let Last { view, good, pass } = last;
-        let now = self.clock.now();
+        let now = self.parts.clock.now();
         let context = Context {
             now,
             previous: memory.servers.previous(),
@@ -180,7 +230,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         };
         let build = |before: Option<&Status>| {
             let mut status = report::converging(before, view, good, pass, &assessment, server, now);
-            report::place(&mut status, &good.desired, &self.scope);
+            report::place(&mut status, &good.desired, &self.parts.scope);
             if let Some(trouble) = &trouble {
                 report::doubt(before, &mut status, view, trouble, now);
             }
@@ -188,7 +238,12 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         };
         let status = memory
             .file
-            .write(&*self.stores[key.store], view.status_name.as_deref(), build)
+            .write(
+                &*self.parts.stores[key.store],
+                &self.mandate,
+                view.status_name.as_deref(),
+                build,
+            )
             .await;
         self.publish(key, view, Arc::clone(&status), memory);
         status
@@ -196,7 +251,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
 
     /// Why the store of a document cannot be listed, if it cannot.
     fn trouble(&self, key: &DocumentKey) -> Option<StoreTrouble> {
-        self.snapshot.borrow().stores.get(key.store)?.trouble.clone()
+        self.parts.snapshot.borrow().stores.get(key.store)?.trouble.clone()
     }
 
     /// When to look again.
@@ -218,34 +273,38 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let mut delay = rest;
         if waiting || loading || (silent && quiet < UNREACHABLE_PASSES) {
             let grown = self
+                .parts
                 .settings
                 .wait
                 .mul_f64(WAIT_GROWTH.powi(quiet.min(WAITS_MAX).cast_signed()));
-            delay = delay.min(grown.min(self.settings.wait_max));
+            delay = delay.min(grown.min(self.parts.settings.wait_max));
         }
         // The planner gives waits without a known end a time, too; those are looked at as above, ever more slowly.
         let known_end = holds.iter().filter_map(|hold| hold.until).min();
         if let Some(at) = known_end.or(pass.plan.retry_at.filter(|_| !waiting)) {
-            delay = delay.min(until(self.clock.now(), at));
+            delay = delay.min(until(self.parts.clock.now(), at));
         }
         if failed {
             return Verdict::Retry { within: delay };
         }
         if !pass.plan.steps.is_empty() && mode == Mode::Enforce {
             // Cut short by the stop, or AWS does not show yet what was just done.
-            delay = delay.min(self.settings.wait);
+            delay = delay.min(self.parts.settings.wait);
         }
         if delay < rest {
             return Verdict::After(delay);
         }
         let now = Instant::now();
-        let at = lock(&self.pace).take(account, now + rest, self.settings.idle_spacing);
+        let at = lock(&self.pace).take(account, now + rest, self.parts.settings.idle_spacing);
         Verdict::After(at - now)
     }
 
     fn resync(&self) -> Duration {
         let draw = lock(&self.random).f64();
-        self.settings.resync.mul_f64(1.0 + RESYNC_SPREAD * (2.0 * draw - 1.0))
+        self.parts
+            .settings
+            .resync
+            .mul_f64(1.0 + RESYNC_SPREAD * (2.0 * draw - 1.0))
     }
 
     /// The state that everyone sees. A version that is not the current one any more is still being worked on.
@@ -256,7 +315,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let is_current = current.is_as(view);
         let state = DocumentState {
             name: view.name.clone(),
-            store: self.stores[key.store].url().clone(),
+            store: self.parts.stores[key.store].url().clone(),
             key: Arc::clone(&key.key),
             revision: view.entry.revision.clone(),
             generation: view.entry.generation,
@@ -268,7 +327,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             status,
             unwritten: memory.file.unwritten().map(str::to_owned),
         };
-        self.snapshot.send_modify(|snapshot| {
+        self.parts.snapshot.send_modify(|snapshot| {
             snapshot.documents.insert(key.clone(), Arc::new(state));
         });
     }
@@ -309,7 +368,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         if pass.refused || pass::address(desired, &pass.observed).is_none() {
             return false;
         }
-        let fresh = pass::ask(&*self.probe, desired, &pass.observed).await;
+        let fresh = pass::ask(&*self.parts.probe, desired, &pass.observed).await;
         let stale = std::mem::replace(&mut pass.observed.valkey, fresh);
         let mut nudge = match (&stale, &pass.observed.valkey) {
             (Fact::Present(old), Fact::Present(new)) if old.run_id != new.run_id => {
@@ -328,10 +387,10 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             _ => None,
         };
         if let Some(info) = pass.observed.valkey.present() {
-            memory.servers.saw(info, None, self.clock.now());
+            memory.servers.saw(info, None, self.parts.clock.now());
         }
         // What the answer makes possible, like a tag with the server's version, is a pass's to do.
-        let fresh = plan(desired, &pass.observed, self.clock.now());
+        let fresh = plan(desired, &pass.observed, self.parts.clock.now());
         if pass.plan.steps.is_empty() && !fresh.steps.is_empty() {
             nudge = nudge.or_else(|| Some(Nudge::Now(key.clone())));
         }
@@ -348,14 +407,14 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
         let Some(view) = lock(&self.table).view(key) else {
             return;
         };
-        let before = self.snapshot.borrow().documents.get(key).cloned();
+        let before = self.parts.snapshot.borrow().documents.get(key).cloned();
         let status = before.as_ref().map_or_else(
             || Arc::new(Status::new(view.status_name.as_ref().unwrap_or(&view.name))),
             |before| Arc::clone(&before.status),
         );
         let state = DocumentState {
             name: view.name.clone(),
-            store: self.stores[key.store].url().clone(),
+            store: self.parts.stores[key.store].url().clone(),
             key: Arc::clone(&key.key),
             revision: view.entry.revision.clone(),
             generation: view.entry.generation,
@@ -363,7 +422,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             status,
             unwritten: before.and_then(|before| before.unwritten.clone()),
         };
-        self.snapshot.send_modify(|snapshot| {
+        self.parts.snapshot.send_modify(|snapshot| {
             snapshot.documents.insert(key.clone(), Arc::new(state));
         });
     }
@@ -372,7 +431,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
     pub(crate) fn forget(&self, key: &DocumentKey, name: &str) {
         warn!(%key, document = name, "the document is gone; everything that it made is kept as it is and no longer looked after");
         lock(&self.slots).remove(key);
-        self.snapshot.send_modify(|snapshot| {
+        self.parts.snapshot.send_modify(|snapshot| {
             snapshot.documents.remove(key);
         });
     }

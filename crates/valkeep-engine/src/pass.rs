@@ -5,6 +5,7 @@
 //! Keeps nothing: what it needs comes in, what it found goes out, so it may be cut off at any await and the next one
 //! starts from what AWS says. It must not know stores, status or the queue.
 
+use crate::mandate::{Ended, Mandate};
 use futures_util::StreamExt;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -14,8 +15,8 @@ use tracing::{debug, error, info, warn};
 use valkeep_core::desired::Mode;
 use valkeep_core::ports::{Clock, Probe, World};
 use valkeep_core::{
-    Desired, Doubt, DoubtKind, Fact, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, StepFailure,
-    ValkeyInfo,
+    Desired, Doubt, DoubtKind, Fact, Failure, FailureKind, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step,
+    StepFailure, ValkeyInfo,
 };
 use valkeep_plan::{critic, describe_step, fold, plan};
 
@@ -24,6 +25,9 @@ use valkeep_plan::{critic, describe_step, fold, plan};
 const ROUNDS_MAX: usize = 20;
 /// Steps at the same time within one round: one mount target per zone and a few others.
 const ACTS: usize = 8;
+/// No step is begun with less than this left of the lease: it would most likely be cut off, its outcome unknown. A lease
+/// that is renewed as it should be has four times as much.
+const ACT_ROOM: Duration = Duration::from_secs(2);
 /// For one question to Valkey, should a probe not keep its own bound.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -59,11 +63,12 @@ impl<'a> Permit<'a> {
     }
 }
 
-/// Runs one pass. `stop` ends it between two rounds.
+/// Runs one pass. `stop` ends it between two rounds, the end of the mandate before its next step.
 pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
     world: &W,
     probe: &P,
     clock: &C,
+    mandate: &Mandate,
     stop: &CancellationToken,
     desired: &Desired,
 ) -> Pass {
@@ -96,7 +101,7 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
         let Some(permit) = Permit::of(desired) else {
             break;
         };
-        if stop.is_cancelled() {
+        if stop.is_cancelled() || mandate.is_over() {
             break;
         }
         let plan_now = &found.plan;
@@ -108,7 +113,7 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
             .collect();
         if !steps.is_empty() {
             debug!(document = desired.document, round, steps = steps.len(), "acting");
-            act(world, permit, steps, &mut found).await;
+            act(world, mandate, permit, steps, &mut found).await;
         } else if found.done.len() > unseen && plan_now.holds.iter().any(|hold| hold.kind == HoldKind::Waiting) {
             // Something waits, perhaps only for what was just made; what is usable at once is gone on with at once.
             unseen = found.done.len();
@@ -129,15 +134,22 @@ async fn look<W: World, P: Probe>(world: &W, probe: &P, desired: &Desired) -> Ob
 }
 
 /// All steps of one round. They are independent of each other, so one that fails stops no other.
-async fn act<W: World>(world: &W, Permit { desired }: Permit<'_>, steps: Vec<Step>, found: &mut Pass) {
+async fn act<W: World>(
+    world: &W,
+    mandate: &Mandate,
+    Permit { desired }: Permit<'_>,
+    steps: Vec<Step>,
+    found: &mut Pass,
+) {
     let mut results = futures_util::stream::iter(steps)
         .map(|step| async move {
-            let result = world.act(desired, &step).await;
+            let result = mandate.within(ACT_ROOM, world.act(desired, &step)).await;
             (step, result)
         })
         .buffer_unordered(ACTS);
     while let Some((step, result)) = results.next().await {
         let text = words(&step);
+        let result = result.unwrap_or_else(|Ended| Err(no_mandate(&step)));
         match result {
             Ok(done) => {
                 info!(
@@ -163,6 +175,16 @@ async fn act<W: World>(world: &W, Permit { desired }: Permit<'_>, steps: Vec<Ste
                 found.failures.push(StepFailure { step, failure });
             }
         }
+    }
+}
+
+/// A step that was not begun, or was cut off and may have been done or not.
+fn no_mandate(step: &Step) -> Failure {
+    Failure {
+        call: step.action().to_owned(),
+        kind: FailureKind::NoAnswer,
+        code: "LeaseEnded".to_owned(),
+        message: "the lease ended before this was done; whoever leads next looks again".to_owned(),
     }
 }
 

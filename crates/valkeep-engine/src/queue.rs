@@ -39,7 +39,7 @@ const DELAY_MAX: Duration = Duration::from_hours(24);
 const DOUBLINGS_MAX: u32 = 16;
 
 /// With nothing else due earlier.
-const RETRY: Verdict = Verdict::Retry { within: DELAY_MAX };
+pub(crate) const RETRY: Verdict = Verdict::Retry { within: DELAY_MAX };
 
 /// "Look at this key." Carries no data: losing one costs latency only.
 #[derive(Debug, Clone, PartialEq, Eq)]

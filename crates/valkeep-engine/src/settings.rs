@@ -33,6 +33,40 @@ pub struct Settings {
     pub backoff_cap: Duration,
     /// Of all jitter, so that a run can be repeated.
     pub seed: u64,
+    /// Where several valkeeps share a lease.
+    pub lease: LeaseTiming,
+}
+
+/// How a lease is held and waited for. A leader that is killed is followed after at most `retry + duration` and the time
+/// of three calls: with the defaults 17 s and a little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseTiming {
+    /// How long one write of it is good for.
+    pub duration: Duration,
+    /// After which part of it the holder writes it again: two more tries fit into the rest.
+    pub renew: Duration,
+    /// Between two looks of one that waits, and two tries that fail.
+    pub retry: Duration,
+    /// The holder stops changing things this long before the end. For requests that are still on their way, and for
+    /// clocks that run at unequal speed: an eighth of the duration is far more than any two do.
+    pub margin: Duration,
+    /// For one call on the lease.
+    pub call: Duration,
+    /// How long [`crate::Engine::once`] waits for another holder.
+    pub patience: Duration,
+}
+
+impl Default for LeaseTiming {
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(15),
+            renew: Duration::from_secs(5),
+            retry: Duration::from_secs(2),
+            margin: Duration::from_secs(2),
+            call: Duration::from_secs(3),
+            patience: Duration::from_mins(1),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -50,6 +84,7 @@ impl Default for Settings {
             backoff_base: Duration::from_secs(1),
             backoff_cap: Duration::from_mins(5),
             seed: 0,
+            lease: LeaseTiming::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use valkeep_core::{ConditionType, Timestamp};
 use valkeep_document::status::Status;
 use valkeep_plan::assess::OBSERVING;
-use valkeep_store::StoreUrl;
+use valkeep_store::{LeaseUrl, StoreUrl};
 
 /// One object in one store. Ordered by store as given, then by key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +28,8 @@ impl fmt::Display for DocumentKey {
 /// Everything there is to see, now.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// Where several valkeeps share one; none for one that is alone.
+    pub lease: Option<LeaseState>,
     /// In the order in which they were given.
     pub stores: Vec<StoreState>,
     /// Every document that is known.
@@ -35,6 +37,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether this valkeep may change things.
+    pub fn leads(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.leadership.leads())
+    }
+
     /// Whether every store was listed at the last try, and every document of theirs is ready or stalled.
     pub fn is_settled(&self) -> bool {
         self.stores
@@ -44,6 +51,43 @@ impl Snapshot {
                 .documents
                 .values()
                 .all(|document| document.standing != Standing::Working)
+    }
+}
+
+/// The lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseState {
+    /// Which.
+    pub url: LeaseUrl,
+    /// Who leads.
+    pub leadership: Leadership,
+    /// Why it cannot be used.
+    pub trouble: Option<StoreTrouble>,
+}
+
+/// Who leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leadership {
+    /// Not known yet.
+    Unknown,
+    /// This valkeep.
+    Leading {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Another one. Until that changes this one looks at nothing but the lease.
+    Following {
+        /// Its process.
+        holder: String,
+        /// Where it runs.
+        host: String,
+    },
+}
+
+impl Leadership {
+    /// Whether it is this valkeep.
+    pub fn leads(&self) -> bool {
+        matches!(self, Leadership::Leading { .. })
     }
 }
 
@@ -60,7 +104,7 @@ pub struct StoreState {
     pub trouble: Option<StoreTrouble>,
 }
 
-/// A store that cannot be listed.
+/// A store that cannot be listed, or a lease that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreTrouble {
     /// Since when.

@@ -3,6 +3,7 @@
 //! A store that cannot be read or written costs nothing but the status: the latest one is kept here, and the next try
 //! writes it. It must not know what a status says.
 
+use crate::mandate::Mandate;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use valkeep_store::{DocumentStore, Expect, StoreError, Written};
 
 /// Somebody else writes the same status at the same time at most this often before we leave it to the next pass.
 const TRIES: usize = 3;
+/// No write is begun with less than this left of the lease.
+const WRITE_ROOM: Duration = Duration::from_secs(1);
 /// For one call of the store. A pass holds its place in the queue over two of them at most when the store hangs.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -59,12 +62,13 @@ impl StatusFile {
     pub(crate) async fn write(
         &mut self,
         store: &dyn DocumentStore,
+        mandate: &Mandate,
         name: Option<&str>,
         build: impl Fn(Option<&Status>) -> Status,
     ) -> Arc<Status> {
         self.call(name);
         let trouble = if let Some(name) = name {
-            self.try_write(store, name, &build).await.err()
+            self.try_write(store, mandate, name, &build).await.err()
         } else {
             self.latest = Some(Arc::new(build(self.latest.as_deref())));
             Some("statuses of other documents have this one's name and stem; rename one of them".to_owned())
@@ -86,6 +90,7 @@ impl StatusFile {
     async fn try_write(
         &mut self,
         store: &dyn DocumentStore,
+        mandate: &Mandate,
         name: &str,
         build: &impl Fn(Option<&Status>) -> Status,
     ) -> Result<(), String> {
@@ -112,7 +117,12 @@ impl StatusFile {
                 Tag::Absent | Tag::Unknown => Expect::Absent,
             };
             let body = status.clone().shorten(store.status_limit());
-            match bounded(store, "write", store.write_status(name, &body, &expect)).await {
+            let write = bounded(store, "write", store.write_status(name, &body, &expect));
+            let Ok(written) = mandate.within(WRITE_ROOM, write).await else {
+                self.tag = Tag::Unknown;
+                return Err("the lease ended; whoever leads next writes it".to_owned());
+            };
+            match written {
                 Ok(Written::Yes(tag)) => {
                     self.tag = Tag::Is(tag);
                     self.stored = Some(status);
@@ -210,10 +220,10 @@ mod tests {
             status.last_updated = jiff::Timestamp::now();
             status
         };
-        file.write(&store, Some("a"), same).await;
+        file.write(&store, &Mandate::Alone, Some("a"), same).await;
         let path = store_dir(&store).join("a.json");
         let first = std::fs::read(&path).expect("written");
-        file.write(&store, Some("a"), same).await;
+        file.write(&store, &Mandate::Alone, Some("a"), same).await;
         assert_eq!(std::fs::read(&path).expect("there"), first);
         assert_eq!(file.unwritten(), None);
     }
@@ -222,9 +232,9 @@ mod tests {
     async fn a_status_that_vanished_is_written_again_when_there_is_news() {
         let (_root, store) = store();
         let mut file = StatusFile::default();
-        file.write(&store, Some("a"), phase("one")).await;
+        file.write(&store, &Mandate::Alone, Some("a"), phase("one")).await;
         std::fs::remove_file(store_dir(&store).join("a.json")).expect("written");
-        let status = file.write(&store, Some("a"), phase("two")).await;
+        let status = file.write(&store, &Mandate::Alone, Some("a"), phase("two")).await;
         assert_eq!(stored(&store).as_deref(), Some("two"));
         assert_eq!(status.history.len(), 2, "what we knew is not lost with it");
     }
@@ -233,10 +243,10 @@ mod tests {
     async fn under_another_name_it_is_another_object() {
         let (_root, store) = store();
         let mut file = StatusFile::default();
-        file.write(&store, Some("b"), phase("one")).await;
-        file.write(&store, Some("a"), phase("two")).await;
+        file.write(&store, &Mandate::Alone, Some("b"), phase("one")).await;
+        file.write(&store, &Mandate::Alone, Some("a"), phase("two")).await;
         assert_eq!(stored(&store).as_deref(), Some("two"));
-        file.write(&store, None, phase("three")).await;
+        file.write(&store, &Mandate::Alone, None, phase("three")).await;
         assert!(file.unwritten().is_some());
         assert_eq!(stored(&store).as_deref(), Some("two"));
     }

@@ -1,11 +1,13 @@
-//! Where documents and their status live: one small interface.
+//! Where documents and their status live: one small interface. And the lease, by which one of several valkeeps leads.
 //!
 //! The folder store is here; the S3 and SSM stores are in `valkeep-aws`, the only crate that names the SDK.
 
 mod folder;
+mod lease;
 mod url;
 
 pub use folder::FolderStore;
+pub use lease::{LeaseError, LeaseRecord, LeaseStore, LeaseUrl, LeaseUrlError, StoredLease};
 pub use url::{StoreUrl, UrlError};
 
 use async_trait::async_trait;

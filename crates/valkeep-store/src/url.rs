@@ -1,5 +1,6 @@
 //! `s3://bucket/prefix/`, `ssm:/path/`, `file:DIR`: how stores are named.
 
+use crate::LeaseUrl;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
@@ -71,6 +72,23 @@ impl StoreUrl {
         }
     }
 
+    /// Where the lease goes when nothing else is said and this is where status is: an object that is no status, because
+    /// those end in `.json`. None outside S3, which alone compares before it writes.
+    pub fn default_lease(&self) -> Option<LeaseUrl> {
+        match self {
+            StoreUrl::S3 { bucket, prefix } => Some(LeaseUrl {
+                bucket: bucket.clone(),
+                key: format!("{prefix}.lease"),
+            }),
+            StoreUrl::Ssm { .. } | StoreUrl::File { .. } => None,
+        }
+    }
+
+    /// Whether a lease would lie within this store.
+    pub fn holds_lease(&self, lease: &LeaseUrl) -> bool {
+        matches!(self, StoreUrl::S3 { bucket, prefix } if *bucket == lease.bucket && lease.key.starts_with(prefix))
+    }
+
     /// Whether `other` lies within this store, so that a status there would be read as a document.
     pub fn holds(&self, other: &Self) -> bool {
         match (self, other) {
@@ -103,11 +121,7 @@ impl FromStr for StoreUrl {
         };
         if let Some(rest) = text.strip_prefix("s3://") {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let good = (3..=63).contains(&bucket.len())
-                && bucket
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
-            if !good {
+            if !is_bucket(bucket) {
                 return fail(
                     "a bucket name has 3 to 63 lower-case letters, digits, dots and hyphens: s3://bucket/prefix/",
                 );
@@ -152,6 +166,14 @@ impl FromStr for StoreUrl {
     }
 }
 
+/// Whether S3 takes this for a bucket's name, as far as letters go.
+pub(crate) fn is_bucket(name: &str) -> bool {
+    (3..=63).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+}
+
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -182,6 +204,18 @@ mod tests {
         }
         for text in ["", "docs", "s3://", "s3://UPPER/x", "s3://docs//x", "ssm:docs", "file:"] {
             assert!(text.parse::<StoreUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_lease_lies_with_the_status_and_is_none() {
+        let status: StoreUrl = "s3://bucket/docs-status".parse().expect("good");
+        let lease = status.default_lease().expect("S3 has one");
+        assert_eq!(lease.to_string(), "s3://bucket/docs-status/.lease");
+        let documents: StoreUrl = "s3://bucket/docs".parse().expect("good");
+        assert!(status.holds_lease(&lease) && !documents.holds_lease(&lease));
+        for text in ["ssm:/docs-status/", "file:docs-status"] {
+            assert_eq!(text.parse::<StoreUrl>().expect("good").default_lease(), None, "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use valkeep_core::ids::{AccessPointId, FileSystemId};
-use valkeep_store::StoreUrl;
+use valkeep_store::{LeaseUrl, StoreUrl};
 
 /// Keeps Valkey on ECS warm: one YAML document becomes EFS, ECS and a Valkey that survives its tasks.
 ///
@@ -85,6 +85,22 @@ pub(crate) struct StoreArgs {
     pub(crate) status: Vec<StoreUrl>,
 }
 
+/// How several valkeeps share the work: one leads, the others take over when it is gone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Replicas")]
+pub(crate) struct ReplicaArgs {
+    /// The lease by which one of several replicas leads: an object in S3, the same for all of them [default: `.lease` beside
+    /// the first status that lies in S3]
+    ///
+    /// The leader renews it every 5 s; when it has not for 15 s, another one takes over. Stores outside S3 have no place
+    /// for it, so there it must be given, or --single-replica.
+    #[arg(long, env = "VALKEEP_LEASE", value_name = "URL", conflicts_with = "single_replica")]
+    pub(crate) lease: Option<LeaseUrl>,
+    /// Work without a lease: no other valkeep runs on these stores
+    #[arg(long)]
+    pub(crate) single_replica: bool,
+}
+
 /// Who manages.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
@@ -102,9 +118,9 @@ pub(crate) struct ScopeArgs {
 
 /// `valkeep run`
 #[derive(Debug, Args)]
-#[command(
-    after_long_help = "The first SIGTERM or SIGINT lets passes in flight end and takes no new work; the second ends at once."
-)]
+#[command(after_long_help = "\
+The first SIGTERM or SIGINT lets passes in flight end, takes no new work and gives up the lease; the second ends at once. \
+With --once another replica that leads is waited for, up to a minute.")]
 pub(crate) struct RunArgs {
     /// How often stores are looked at for changed documents
     #[arg(long, default_value = "15s", value_name = "DURATION", value_parser = interval)]
@@ -129,6 +145,8 @@ pub(crate) struct RunArgs {
     /// With --once: end after this long in any case
     #[arg(long, requires = "once", value_name = "DURATION", value_parser = interval)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) replicas: ReplicaArgs,
     #[command(flatten)]
     pub(crate) stores: StoreArgs,
     #[command(flatten)]

@@ -19,6 +19,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Bucket and key.
+    pub(crate) fn object(&self) -> String {
+        format!("{}/{}", self.bucket, self.key)
+    }
+
     /// A query parameter; empty ones count as absent.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.query

@@ -31,6 +31,7 @@ pub(super) async fn create_security_group(
         .set_tags(Some(pairs(tags)))
         .build();
     let made = aws
+        .once
         .ec2
         .create_security_group()
         .group_name(name)
@@ -45,7 +46,7 @@ pub(super) async fn create_security_group(
             let made = some(CALL, "group id", answer.group_id())?;
             Ok(Done::SecurityGroup(id(CALL, SecurityGroupId::parse(made))?))
         }
-        // EC2 takes no token: the retry of a lost answer ends here, too.
+        // EC2 takes no token: the next try after a lost answer ends here, too.
         Err(failure) if failure.code == "InvalidGroup.Duplicate" => match find_security_group(aws, name, vpc).await? {
             Some(found) if desired.identity.owns(&found.tags) => Ok(Done::SecurityGroup(found.id)),
             Some(found) => Err(not_ours(CALL, &format!("security group {name} ({})", found.id))),
@@ -79,6 +80,7 @@ pub(super) async fn authorize(
     description: &str,
 ) -> Result<Done, Failure> {
     let made = aws
+        .once
         .ec2
         .authorize_security_group_ingress()
         .group_id(group.as_str())
@@ -99,6 +101,7 @@ pub(super) async fn revoke(
     description: &str,
 ) -> Result<Done, Failure> {
     let gone = aws
+        .once
         .ec2
         .revoke_security_group_ingress()
         .group_id(group.as_str())
@@ -127,7 +130,8 @@ pub(super) async fn delete_security_group(aws: &Inner, id: &SecurityGroupId) -> 
 
 pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags, remove: &[String]) -> Result<(), Failure> {
     if !set.is_empty() {
-        aws.ec2
+        aws.once
+            .ec2
             .create_tags()
             .resources(id)
             .set_tags(Some(pairs(set)))
@@ -138,7 +142,8 @@ pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags, remove: &[String]) ->
     if !remove.is_empty() {
         // A tag without a value removes the key whatever its value is.
         let keys = remove.iter().map(|key| Tag::builder().key(key).build()).collect();
-        aws.ec2
+        aws.once
+            .ec2
             .delete_tags()
             .resources(id)
             .set_tags(Some(keys))

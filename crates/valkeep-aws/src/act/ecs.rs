@@ -58,7 +58,7 @@ pub(super) async fn register(
     let answer = definition::registration(definition)
         .map_err(|error| incomplete(CALL, &error))?
         .set_tags(Some(pairs(tags)))
-        .send_with(&aws.ecs_once)
+        .send_with(&aws.once.ecs)
         .await
         .named(CALL)?;
     let arn = answer.task_definition().and_then(|made| made.task_definition_arn());
@@ -93,7 +93,8 @@ pub(super) async fn register_revision(aws: &Inner, definition: &RawDefinition, t
         .collect();
     let body = KeptBody::default();
     let answer = aws
-        .ecs_once
+        .once
+        .ecs
         .register_task_definition()
         .family(name)
         .customize()
@@ -173,6 +174,7 @@ pub(super) async fn create_service(aws: &Inner, desired: &Desired, step: &Step) 
         LaunchType::Ec2 => SdkLaunchType::Ec2,
     };
     let made = aws
+        .once
         .ecs
         .create_service()
         .cluster(cluster)
@@ -232,6 +234,7 @@ pub(super) async fn update_service(aws: &Inner, step: &Step) -> Result<Done, Fai
     let network_differs =
         from.subnets != to.subnets || from.groups != to.groups || from.assign_public_ip != to.assign_public_ip;
     let mut request = aws
+        .once
         .ecs
         .update_service()
         .cluster(cluster)
@@ -278,7 +281,8 @@ pub(super) async fn start_service(
 }
 
 pub(super) async fn set_desired(aws: &Inner, cluster: &str, name: &str, to: u32) -> Result<Done, Failure> {
-    aws.ecs
+    aws.once
+        .ecs
         .update_service()
         .cluster(cluster)
         .service(name)
@@ -347,7 +351,8 @@ pub(super) async fn deregister(aws: &Inner, arn: &str) -> Result<Done, Failure> 
 
 pub(super) async fn tag(aws: &Inner, arn: &str, set: &Tags, remove: &[String]) -> Result<(), Failure> {
     if !set.is_empty() {
-        aws.ecs
+        aws.once
+            .ecs
             .tag_resource()
             .resource_arn(arn)
             .set_tags(Some(pairs(set)))
@@ -356,7 +361,8 @@ pub(super) async fn tag(aws: &Inner, arn: &str, set: &Tags, remove: &[String]) -
             .named("ecs:TagResource")?;
     }
     if !remove.is_empty() {
-        aws.ecs
+        aws.once
+            .ecs
             .untag_resource()
             .resource_arn(arn)
             .set_tag_keys(Some(remove.to_vec()))

@@ -111,6 +111,7 @@ pub(super) async fn update_throughput(
 ) -> Result<Done, Failure> {
     const CALL: &str = "elasticfilesystem:UpdateFileSystem";
     let answer = aws
+        .once
         .efs
         .update_file_system()
         .file_system_id(id.as_str())
@@ -150,7 +151,8 @@ pub(super) async fn put_lifecycle(aws: &Inner, id: &FileSystemId, to: Option<&st
                 .build(),
         );
     }
-    aws.efs
+    aws.once
+        .efs
         .put_lifecycle_configuration()
         .file_system_id(id.as_str())
         .set_lifecycle_policies(Some(policies))
@@ -167,7 +169,8 @@ pub(super) async fn put_backups(aws: &Inner, id: &FileSystemId, on: bool) -> Res
         .status(status)
         .build()
         .map_err(incomplete(CALL))?;
-    aws.efs
+    aws.once
+        .efs
         .put_backup_policy()
         .file_system_id(id.as_str())
         .backup_policy(policy)
@@ -181,7 +184,8 @@ pub(super) async fn put_backups(aws: &Inner, id: &FileSystemId, on: bool) -> Res
 pub(super) async fn put_policy(aws: &Inner, id: &FileSystemId, policy: &Value) -> Result<Done, Failure> {
     let mark = Tags::from([(TAG_POLICY.to_owned(), "managed".to_owned())]);
     tag(aws, id.as_str(), &mark, &[]).await?;
-    aws.efs
+    aws.once
+        .efs
         .put_file_system_policy()
         .file_system_id(id.as_str())
         .policy(policy.to_string())
@@ -193,6 +197,7 @@ pub(super) async fn put_policy(aws: &Inner, id: &FileSystemId, policy: &Value) -
 
 pub(super) async fn delete_policy(aws: &Inner, id: &FileSystemId) -> Result<Done, Failure> {
     let gone = aws
+        .once
         .efs
         .delete_file_system_policy()
         .file_system_id(id.as_str())
@@ -219,6 +224,7 @@ pub(super) async fn create_mount_target(
 ) -> Result<Done, Failure> {
     const CALL: &str = "elasticfilesystem:CreateMountTarget";
     let made = aws
+        .once
         .efs
         .create_mount_target()
         .file_system_id(file_system.as_str())
@@ -256,7 +262,8 @@ pub(super) async fn create_mount_target(
 }
 
 pub(super) async fn set_groups(aws: &Inner, id: &MountTargetId, to: &[SecurityGroupId]) -> Result<Done, Failure> {
-    aws.efs
+    aws.once
+        .efs
         .modify_mount_target_security_groups()
         .mount_target_id(id.as_str())
         .set_security_groups(Some(to.iter().map(ToString::to_string).collect()))
@@ -396,7 +403,8 @@ pub(super) async fn delete_file_system(aws: &Inner, desired: &Desired, id: &File
 pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags, remove: &[String]) -> Result<(), Failure> {
     const CALL: &str = "elasticfilesystem:TagResource";
     if !set.is_empty() {
-        aws.efs
+        aws.once
+            .efs
             .tag_resource()
             .resource_id(id)
             .set_tags(Some(pairs(CALL, set)?))
@@ -405,7 +413,8 @@ pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags, remove: &[String]) ->
             .named(CALL)?;
     }
     if !remove.is_empty() {
-        aws.efs
+        aws.once
+            .efs
             .untag_resource()
             .resource_id(id)
             .set_tag_keys(Some(remove.to_vec()))

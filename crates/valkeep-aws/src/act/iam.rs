@@ -8,7 +8,8 @@ use valkeep_core::{Done, Failure};
 
 /// Overwrites, so doing it twice is doing it once.
 pub(super) async fn put_role_policy(aws: &Inner, role: &str, policy: &str, document: &Value) -> Result<Done, Failure> {
-    aws.iam
+    aws.once
+        .iam
         .put_role_policy()
         .role_name(role)
         .policy_name(policy)

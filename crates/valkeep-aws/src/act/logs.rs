@@ -22,6 +22,7 @@ pub(super) async fn create(
     tags: &Tags,
 ) -> Result<Done, Failure> {
     let made = aws
+        .once
         .logs
         .create_log_group()
         .log_group_name(name)
@@ -52,7 +53,8 @@ pub(super) async fn create(
 }
 
 pub(super) async fn put_retention(aws: &Inner, name: &str, days: u32) -> Result<Done, Failure> {
-    aws.logs
+    aws.once
+        .logs
         .put_retention_policy()
         .log_group_name(name)
         .retention_in_days(int(days))
@@ -76,7 +78,8 @@ pub(super) async fn tag(
         log_group_arn(desired, name)
     };
     if !set.is_empty() {
-        aws.logs
+        aws.once
+            .logs
             .tag_resource()
             .resource_arn(&arn)
             .set_tags(Some(map(set)))
@@ -85,7 +88,8 @@ pub(super) async fn tag(
             .named("logs:TagResource")?;
     }
     if !remove.is_empty() {
-        aws.logs
+        aws.once
+            .logs
             .untag_resource()
             .resource_arn(&arn)
             .set_tag_keys(Some(remove.to_vec()))

@@ -54,22 +54,11 @@ impl S3Store {
         &self.aws.inner.s3
     }
 
-    /// Maps a failure on `key` of `bucket`.
-    fn error(bucket: &str, key: &str, failure: Failure) -> StoreError {
-        match failure.code.as_str() {
-            "NoSuchBucket" => StoreError::Missing {
-                what: format!("s3://{bucket}"),
-            },
-            "NoSuchKey" | "NoSuchVersion" | "NotFound" => StoreError::Gone { key: key.to_owned() },
-            _ => store_error(&format!("s3://{bucket}/{key}"), failure),
-        }
-    }
-
     fn status_key(&self, stem: &str) -> String {
         format!("{}{stem}.json", self.status_prefix)
     }
 
-    /// One object's body and ETag, bounded in size and time.
+    /// One object's body and ETag.
     async fn read(
         &self,
         bucket: &str,
@@ -77,49 +66,11 @@ impl S3Store {
         version: Option<&str>,
         limit: u64,
     ) -> Result<(Vec<u8>, String), StoreError> {
-        let call = if version.is_some() {
-            "s3:GetObjectVersion"
-        } else {
-            "s3:GetObject"
-        };
-        let answer = self
-            .client()
-            .get_object()
-            .bucket(bucket)
-            .key(key)
-            .set_version_id(version.map(ToOwned::to_owned))
-            .send()
-            .await
-            .named(call)
-            .map_err(|failure| Self::error(bucket, key, failure))?;
-        let tag = unquoted(answer.e_tag().unwrap_or_default());
-        let too_large = |bytes| StoreError::TooLarge {
-            what: key.to_owned(),
-            bytes,
-            limit,
-        };
-        if let Some(bytes) = answer.content_length().and_then(|bytes| u64::try_from(bytes).ok())
-            && bytes > limit
-        {
-            return Err(too_large(bytes));
-        }
-        // The SDK's time limits end with the headers.
-        let body = tokio::time::timeout(self.aws.body_timeout(), collect(answer.body, limit)).await;
-        let failed = |message: String| StoreError::Failed {
-            call: call.to_owned(),
-            what: format!("s3://{bucket}/{key}"),
-            message,
-        };
-        match body {
-            Err(_) => Err(failed("the body did not arrive in time".to_owned())),
-            Ok(Err(message)) => Err(failed(message)),
-            Ok(Ok(None)) => Err(too_large(limit + 1)),
-            Ok(Ok(Some(body))) => Ok((body, tag)),
-        }
+        read_object(&self.aws, bucket, key, version, limit).await
     }
 
-    /// Looks into a write whose outcome is not known. Our own bytes are our own write, whatever the answer said: the
-    /// SDK repeats a write whose answer was lost, and the repetition then meets the first one.
+    /// Looks into a write whose outcome is not known. Our own bytes are our own write, whatever the answer said: an
+    /// earlier try, whose answer was lost, may have got through.
     async fn settle(&self, stem: &str, body: &[u8]) -> Result<Written, StoreError> {
         Ok(match self.read_status(stem).await? {
             Some(found) if found.body == body => Written::Yes(found.tag),
@@ -148,7 +99,7 @@ impl DocumentStore for S3Store {
                 .send()
                 .await
                 .named(CALL)
-                .map_err(|failure| Self::error(&self.bucket, &self.prefix, failure))?;
+                .map_err(|failure| object_error(&self.bucket, &self.prefix, failure))?;
             entries.extend(answer.contents().iter().filter_map(entry));
             page = answer
                 .next_continuation_token()
@@ -192,7 +143,7 @@ impl DocumentStore for S3Store {
                 .send()
                 .await
                 .named("s3:ListBucketVersions")
-                .map_err(|failure| Self::error(&self.bucket, &entry.key, failure))?;
+                .map_err(|failure| object_error(&self.bucket, &entry.key, failure))?;
             // Delete markers are a list of their own and never old documents.
             old.extend(answer.versions().iter().filter_map(|found| version(&entry.key, found)));
             key_marker = answer.next_key_marker().map(ToOwned::to_owned);
@@ -237,7 +188,7 @@ impl DocumentStore for S3Store {
             .send()
             .await
             .named("s3:PutObject")
-            .map_err(|failure| Self::error(&self.bucket, &key, failure))?;
+            .map_err(|failure| object_error(&self.bucket, &key, failure))?;
         let head = self
             .client()
             .head_object()
@@ -246,7 +197,7 @@ impl DocumentStore for S3Store {
             .send()
             .await
             .named("s3:GetObject")
-            .map_err(|failure| Self::error(&self.bucket, &key, failure))?;
+            .map_err(|failure| object_error(&self.bucket, &key, failure))?;
         let tag = put.e_tag().or(head.e_tag()).unwrap_or_default();
         Ok(Entry {
             stem: stem.to_owned(),
@@ -269,7 +220,10 @@ impl DocumentStore for S3Store {
     async fn write_status(&self, stem: &str, body: &[u8], expect: &Expect) -> Result<Written, StoreError> {
         let key = self.status_key(stem);
         let request = self
-            .client()
+            .aws
+            .inner
+            .once
+            .s3
             .put_object()
             .bucket(&self.status_bucket)
             .key(&key)
@@ -283,11 +237,7 @@ impl DocumentStore for S3Store {
             Ok(answer) => return Ok(Written::Yes(unquoted(answer.e_tag().unwrap_or_default()))),
             Err(failure) => failure,
         };
-        let refused = matches!(
-            failure.code.as_str(),
-            "PreconditionFailed" | "Http412" | "ConditionalRequestConflict" | "Http409" | "NoSuchKey"
-        );
-        if refused {
+        if is_refused(&failure) {
             return self.settle(stem, body).await;
         }
         if failure.kind == FailureKind::NoAnswer
@@ -295,7 +245,7 @@ impl DocumentStore for S3Store {
         {
             return Ok(Written::Yes(tag));
         }
-        Err(match Self::error(&self.status_bucket, &key, failure) {
+        Err(match object_error(&self.status_bucket, &key, failure) {
             // A write that finds nothing to write to is no removed document.
             StoreError::Gone { key } => StoreError::Missing { what: key },
             error => error,
@@ -305,6 +255,75 @@ impl DocumentStore for S3Store {
     fn status_limit(&self) -> usize {
         STATUS_LIMIT
     }
+}
+
+/// One object's body and ETag, bounded in size and time.
+pub(crate) async fn read_object(
+    aws: &Aws,
+    bucket: &str,
+    key: &str,
+    version: Option<&str>,
+    limit: u64,
+) -> Result<(Vec<u8>, String), StoreError> {
+    let call = if version.is_some() {
+        "s3:GetObjectVersion"
+    } else {
+        "s3:GetObject"
+    };
+    let answer = aws
+        .inner
+        .s3
+        .get_object()
+        .bucket(bucket)
+        .key(key)
+        .set_version_id(version.map(ToOwned::to_owned))
+        .send()
+        .await
+        .named(call)
+        .map_err(|failure| object_error(bucket, key, failure))?;
+    let tag = unquoted(answer.e_tag().unwrap_or_default());
+    let too_large = |bytes| StoreError::TooLarge {
+        what: key.to_owned(),
+        bytes,
+        limit,
+    };
+    if let Some(bytes) = answer.content_length().and_then(|bytes| u64::try_from(bytes).ok())
+        && bytes > limit
+    {
+        return Err(too_large(bytes));
+    }
+    // The SDK's time limits end with the headers.
+    let body = tokio::time::timeout(aws.body_timeout(), collect(answer.body, limit)).await;
+    let failed = |message: String| StoreError::Failed {
+        call: call.to_owned(),
+        what: format!("s3://{bucket}/{key}"),
+        message,
+    };
+    match body {
+        Err(_) => Err(failed("the body did not arrive in time".to_owned())),
+        Ok(Err(message)) => Err(failed(message)),
+        Ok(Ok(None)) => Err(too_large(limit + 1)),
+        Ok(Ok(Some(body))) => Ok((body, tag)),
+    }
+}
+
+/// Maps a failure on `key` of `bucket`.
+fn object_error(bucket: &str, key: &str, failure: Failure) -> StoreError {
+    match failure.code.as_str() {
+        "NoSuchBucket" => StoreError::Missing {
+            what: format!("s3://{bucket}"),
+        },
+        "NoSuchKey" | "NoSuchVersion" | "NotFound" => StoreError::Gone { key: key.to_owned() },
+        _ => store_error(&format!("s3://{bucket}/{key}"), failure),
+    }
+}
+
+/// Whether S3 did not write because something else is there than was expected, or is being written right now.
+pub(crate) fn is_refused(failure: &Failure) -> bool {
+    matches!(
+        failure.code.as_str(),
+        "PreconditionFailed" | "Http412" | "ConditionalRequestConflict" | "OperationAborted" | "Http409" | "NoSuchKey"
+    )
 }
 
 /// Collects a body; none when it is longer than `limit`.
@@ -331,7 +350,7 @@ fn content_type(key: &str) -> &'static str {
     }
 }
 
-fn unquoted(tag: &str) -> String {
+pub(crate) fn unquoted(tag: &str) -> String {
     tag.trim_matches('"').to_owned()
 }
 

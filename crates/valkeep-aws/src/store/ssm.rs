@@ -236,7 +236,7 @@ impl DocumentStore for SsmStore {
         const CALL: &str = "ssm:PutParameter";
         let name = self.status_name(stem);
         let value = text(&name, body, STANDARD_LIMIT)?;
-        let put = self.client().put_parameter().name(&name).value(&value);
+        let put = self.aws.inner.once.ssm.put_parameter().name(&name).value(&value);
         let expected = match expect {
             Expect::Absent => {
                 let answer = put
@@ -246,7 +246,7 @@ impl DocumentStore for SsmStore {
                     .await
                     .named(CALL);
                 return match answer {
-                    // The repetition of a lost answer ends here, too.
+                    // An earlier try, whose answer was lost, ends here, too.
                     Err(failure) if failure.code == "ParameterAlreadyExists" => self.settle(stem, &value).await,
                     Err(failure) => Err(store_error(&name, failure)),
                     Ok(answer) => Ok(Written::Yes(answer.version().to_string())),

@@ -5,6 +5,8 @@ mod bench;
 mod cloud;
 mod documents;
 mod faults;
+mod leadership;
+mod lease;
 mod modes;
 mod servers;
 mod status;

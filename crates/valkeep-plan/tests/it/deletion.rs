@@ -484,7 +484,7 @@ fn the_status_says_how_far_it_is() {
             message: "has a dependent object".into(),
         },
     };
-    let held = hold_for(&failure, now());
+    let held = hold_for(&desired(), &failure, now());
     assert_eq!(held.reason, HoldReason::InUse);
     assert!(held.hint.as_ref().expect("is there").contains(NFS_GROUP), "{held:?}");
     let (phase, _, deleted, _) = said(&doomed(), &end, &[failure]);

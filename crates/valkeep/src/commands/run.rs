@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::output::status::{self as view, Row};
 use crate::output::{Out, talk};
 use crate::world::SystemClock;
-use crate::{signals, stores, world};
+use crate::{replicas, signals, stores, world};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use std::time::Duration;
 use tracing::{info, warn};
 use valkeep_aws::{Aws, Options};
 use valkeep_core::{ConditionType, FailureKind, Scope, Timestamp};
-use valkeep_engine::{CancellationToken, DocumentState, Engine, Finished, Settings, Standing};
+use valkeep_engine::{CancellationToken, DocumentState, Engine, Finished, Leadership, LeaseState, Settings, Standing};
 
 /// Keeps every document true until it is told to stop, or until all are at rest.
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     // The command line is judged before anything is asked for.
-    stores::places(&args.stores)?;
+    let lease = replicas::lease(&args.replicas, &stores::places(&args.stores)?)?;
     let shutdown = signals::shutdown()?;
     let aws = world::aws_at(args.rate_share).await;
     let scope = if args.once {
@@ -37,6 +37,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         region = scope.region,
         installation = scope.installation,
         stores = %stores.iter().map(|store| store.url().to_string()).collect::<Vec<_>>().join(" "),
+        lease = lease.as_ref().map_or("none: this is the only replica".to_owned(), ToString::to_string),
         "valkeep starts"
     );
     if args.once {
@@ -45,6 +46,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
             store.list().await?;
         }
     }
+    let lease = lease.map(|lease| aws.lease(lease));
     let engine = Engine::new(
         settings(&args),
         stores,
@@ -53,6 +55,10 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         Arc::new(SystemClock),
         scope,
     );
+    let engine = match lease {
+        Some(lease) => engine.sharing(lease, replicas::candidate()),
+        None => engine,
+    };
     if args.once {
         let finished = engine.once(args.timeout, shutdown).await;
         return tell(&finished);
@@ -118,9 +124,13 @@ fn tell(finished: &Finished) -> Result<Exit, CommandError> {
     let Finished {
         documents,
         stores,
+        lease,
         cut_short,
         report: _,
     } = finished;
+    if *cut_short && let Some(lease) = lease {
+        never_led(lease)?;
+    }
     let rows: Vec<Row> = documents.iter().map(|document| row(document)).collect();
     let mut out = Out::stdout();
     let table = view::table(&rows.iter().collect::<Vec<_>>(), Timestamp::now(), true, &out);
@@ -159,6 +169,27 @@ fn tell(finished: &Finished) -> Result<Exit, CommandError> {
         Exit::Ok
     } else {
         Exit::NotReady
+    })
+}
+
+/// An end without ever having led says nothing of any document.
+fn never_led(lease: &LeaseState) -> Result<(), CommandError> {
+    let url = &lease.url;
+    if lease.leadership.leads() {
+        return Ok(());
+    }
+    if let Some(trouble) = &lease.trouble {
+        return Err(CommandError::outside(trouble.message.clone()).while_(format!("the lease {url} cannot be used")));
+    }
+    Err(match &lease.leadership {
+        Leadership::Following { holder, host } => CommandError::outside(format!(
+            "another valkeep holds the lease {url}: {holder} on {host}; nothing was done"
+        ))
+        .hint("`valkeep wait NAME` waits for what that one does")
+        .hint("if it is not meant to work on these stores, stop it, or give each its own --lease"),
+        Leadership::Leading { .. } | Leadership::Unknown => {
+            CommandError::outside(format!("ended before the lease {url} could be taken; nothing was done"))
+        }
     })
 }
 

@@ -9,7 +9,7 @@ fn a_missing_region_is_told_with_where_to_set_it() {
     for args in [
         &["plan", "a.yaml"][..],
         &["status", "--store", "s3://bucket/docs"],
-        &["run", "--store", "file:docs", "--once"],
+        &["run", "--single-replica", "--store", "file:docs", "--once"],
     ] {
         let output = sandbox.run(args);
         assert_eq!(output.code, 1, "{args:?} {output:?}");
@@ -25,7 +25,7 @@ fn missing_credentials_are_told_with_where_to_put_them() {
     for args in [
         &["plan", "a.yaml"][..],
         &["status", "--store", "s3://bucket/docs"],
-        &["run", "--store", "file:docs", "--once"],
+        &["run", "--single-replica", "--store", "file:docs", "--once"],
     ] {
         let output = sandbox.run(args);
         assert_eq!(output.code, 1, "{args:?} {output:?}");

@@ -148,7 +148,7 @@ impl Drop for Service {
 
 #[test]
 fn once_over_an_empty_store_is_done() {
-    let output = sandbox().run(&["run", "--store", "file:docs", "--once"]);
+    let output = sandbox().run(&["run", "--single-replica", "--store", "file:docs", "--once"]);
     assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(
         output.stdout,
@@ -161,7 +161,15 @@ fn once_over_an_empty_store_is_done() {
 fn once_ends_with_3_when_a_document_is_stalled() {
     let sandbox = sandbox();
     sandbox.file("docs/checkout-cache.yaml", &DOCUMENT.replace("8.0", "latest"));
-    let output = sandbox.run(&["run", "--store", "file:docs", "--once", "--timeout", "1m"]);
+    let output = sandbox.run(&[
+        "run",
+        "--single-replica",
+        "--store",
+        "file:docs",
+        "--once",
+        "--timeout",
+        "1m",
+    ]);
     assert_eq!(output.code, 3, "{output:?}");
     assert!(output.stdout.contains("checkout-cache  False (stalled)"), "{output:?}");
     let status = sandbox.run(&["status", "checkout-cache", "--store", "file:docs"]);
@@ -171,7 +179,7 @@ fn once_ends_with_3_when_a_document_is_stalled() {
 
 #[test]
 fn once_does_not_wait_for_a_store_that_is_not_there() {
-    let output = sandbox().run(&["run", "--store", "file:nowhere", "--once"]);
+    let output = sandbox().run(&["run", "--single-replica", "--store", "file:nowhere", "--once"]);
     assert_eq!(output.code, 1, "{output:?}");
     assert!(output.stderr.contains("error: nowhere does not exist"), "{output:?}");
 }
@@ -179,7 +187,7 @@ fn once_does_not_wait_for_a_store_that_is_not_there() {
 #[test]
 fn the_first_signal_ends_a_service_at_rest() {
     let sandbox = sandbox();
-    let service = Service::start(&sandbox, &["run", "--store", "file:docs"]);
+    let service = Service::start(&sandbox, &["run", "--single-replica", "--store", "file:docs"]);
     service.says("store listed");
     service.signal(Signal::SIGTERM);
     service.says("valkeep ends");
@@ -190,7 +198,7 @@ fn the_first_signal_ends_a_service_at_rest() {
 fn a_service_that_starts_while_aws_is_away_waits_and_can_be_stopped() {
     // Nobody listens on port 1.
     let sandbox = sandbox().env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    let service = Service::start(&sandbox, &["run", "--store", "file:docs"]);
+    let service = Service::start(&sandbox, &["run", "--single-replica", "--store", "file:docs"]);
     service.says("AWS cannot be asked which account this is");
     service.signal(Signal::SIGTERM);
     service.says("asked to stop");
@@ -202,7 +210,17 @@ fn the_second_signal_ends_at_once() {
     let sts = Sts::start();
     let sandbox = with(&sts);
     sandbox.file("docs/checkout-cache.yaml", DOCUMENT);
-    let service = Service::start(&sandbox, &["run", "--store", "file:docs", "--log-format", "json"]);
+    let service = Service::start(
+        &sandbox,
+        &[
+            "run",
+            "--single-replica",
+            "--store",
+            "file:docs",
+            "--log-format",
+            "json",
+        ],
+    );
     service.says("\"message\":\"store listed\"");
     // A pass is in flight, and what it asks for does not come.
     sts.held.recv_timeout(Duration::from_mins(1)).expect("it looks at AWS");
@@ -216,7 +234,15 @@ fn the_second_signal_ends_at_once() {
 #[test]
 fn no_filter_makes_a_secret_readable() {
     let sandbox = sandbox().env("AWS_SESSION_TOKEN", "FwoGZXIvYXdzEXAMPLETOKEN");
-    let output = sandbox.run(&["run", "--store", "file:docs", "--once", "--log", "trace"]);
+    let output = sandbox.run(&[
+        "run",
+        "--single-replica",
+        "--store",
+        "file:docs",
+        "--once",
+        "--log",
+        "trace",
+    ]);
     assert_eq!(output.code, 0, "{output:?}");
     for secret in ["wJalrXUtnFEMI", "FwoGZXIvYXdzEXAMPLETOKEN"] {
         assert!(!output.stderr.contains(secret), "{output:?}");

@@ -14,12 +14,31 @@ fn a_wrong_command_line_ends_with_64() {
         &["wait", "a", "--for", "Readiness", "--store", "file:docs"],
         &["status", "--store", "http://docs"],
         &["status", "--poll", "1s", "--store", "file:docs"],
-        &["run", "--store", "file:docs", "--poll", "0s"],
-        &["run", "--store", "file:docs", "--timeout", "1m"],
-        &["run", "--store", "file:docs", "--installation", "Blue Moon"],
+        &["run", "--single-replica", "--store", "file:docs", "--poll", "0s"],
+        &["run", "--single-replica", "--store", "file:docs", "--timeout", "1m"],
+        &[
+            "run",
+            "--single-replica",
+            "--store",
+            "file:docs",
+            "--installation",
+            "Blue Moon",
+        ],
         &["status", "--log", "valkeep=loud"],
         &["status"],
         &["run"],
+        &["run", "--store", "file:docs"],
+        &["run", "--store", "file:docs", "--lease", "file:lease"],
+        &["run", "--store", "file:docs", "--lease", "s3://bucket/prefix/"],
+        &[
+            "run",
+            "--store",
+            "file:docs",
+            "--lease",
+            "s3://bucket/key",
+            "--single-replica",
+        ],
+        &["run", "--store", "s3://bucket/docs/", "--lease", "s3://bucket/docs/key"],
         &["wait", "a"],
     ] {
         let output = sandbox.run(args);
@@ -72,6 +91,18 @@ fn a_missing_store_is_told_with_both_ways_to_give_one() {
         "",
         "error: no store was given\n\
          hint: give --store s3://bucket/prefix/, ssm:/path/ or file:DIR, or set VALKEEP_STORE\n",
+    );
+}
+
+#[test]
+fn stores_without_a_place_for_a_lease_say_both_ways_to_go_on() {
+    check(
+        &Sandbox::new().run(&["run", "--store", "file:docs"]),
+        64,
+        "",
+        "error: replicas share a lease in S3, and no status of these stores lies there\n\
+         hint: give --lease s3://bucket/key, the same to every replica\n\
+         hint: or give --single-replica, if no other valkeep runs on these stores\n",
     );
 }
 
