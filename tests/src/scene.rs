@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use valkeep_aws::{Aws, Options};
 use valkeep_core::ports::Clock;
-use valkeep_core::{Scope, Timestamp};
+use valkeep_core::{Limits, Scope, Timestamp};
 use valkeep_engine::{Engine, Settings};
 use valkeep_store::{DocumentStore, StoreUrl};
 
@@ -29,6 +29,8 @@ pub struct Scene {
     pub valkey: ToldValkey,
     /// How long a mount target's name is given.
     pub dns_grace_s: u32,
+    /// How far documents may reach.
+    pub limits: Limits,
 }
 
 /// The same time as the local AWS.
@@ -54,6 +56,7 @@ impl Scene {
             aws,
             valkey,
             dns_grace_s: 90,
+            limits: Limits::default(),
         }
     }
 
@@ -79,6 +82,7 @@ impl Scene {
             region: self.aws.config().region.clone(),
             installation: "default".to_owned(),
             dns_grace_s: self.dns_grace_s,
+            limits: self.limits.clone(),
         }
     }
 

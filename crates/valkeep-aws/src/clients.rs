@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use valkeep_core::failure::{Failure, FailureKind};
 use valkeep_core::ports::World;
-use valkeep_core::{Desired, Done, Observed, Scope, Step};
+use valkeep_core::{Desired, Done, Limits, Observed, Scope, Step};
 use valkeep_store::{DocumentStore, StoreUrl};
 
 /// How calls behave. Time limits are always set: without them the SDK waits for ever.
@@ -135,7 +135,7 @@ impl Aws {
     }
 
     /// Whose account this is, and where (`sts:GetCallerIdentity`).
-    pub async fn scope(&self, installation: &str, dns_grace_s: u32) -> Result<Scope, Failure> {
+    pub async fn scope(&self, installation: &str, dns_grace_s: u32, limits: Limits) -> Result<Scope, Failure> {
         const CALL: &str = "sts:GetCallerIdentity";
         let Some(region) = self.inner.region.clone() else {
             return Err(Failure {
@@ -159,6 +159,7 @@ impl Aws {
             region,
             installation: installation.to_owned(),
             dns_grace_s,
+            limits,
         })
     }
 

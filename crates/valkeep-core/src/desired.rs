@@ -3,7 +3,7 @@
 use crate::ids::{SecurityGroupId, SubnetId, VpcId};
 use crate::task_definition::LaunchType;
 use crate::valkey::SavePoints;
-use crate::{Identity, Names, Tags};
+use crate::{Identity, Limits, Names, Tags};
 use serde::{Deserialize, Serialize};
 
 /// The whole desired state of one document. Made by `valkeep-document` only, from a document without findings, so the
@@ -41,6 +41,8 @@ pub struct Desired {
     /// The annotation `valkeep.dev/load-stale-dump: <document name>` is there: a dump older than the live data may be
     /// loaded in its place.
     pub load_stale_dump: bool,
+    /// How far the operator lets documents reach; never from the document.
+    pub limits: Limits,
 }
 
 /// Network of service and mount targets.

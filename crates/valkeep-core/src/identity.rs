@@ -3,7 +3,7 @@
 //! Derived from what is managed (account, region, cluster, service) and from the installation's id, never from
 //! where the document lies: moving a document from SSM to S3 finds the same file system.
 
-use crate::Tags;
+use crate::{Limits, Tags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -70,6 +70,8 @@ pub struct Scope {
     pub installation: String,
     /// How long a mount target's DNS name is given after its interface was attached, in seconds. AWS advises 90.
     pub dns_grace_s: u32,
+    /// How far documents may reach.
+    pub limits: Limits,
 }
 
 /// Names and tokens, deterministic, so that nothing is ever created twice.

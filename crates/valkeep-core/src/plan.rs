@@ -97,6 +97,8 @@ pub enum HoldReason {
     NotFound,
     /// A resource has our name and is not ours.
     NotOurs,
+    /// The document names something outside of what the operator permits.
+    NotPermitted,
     /// The document differs in something that AWS cannot change in place.
     ImmutableField,
     /// The change would make the server start without its data.

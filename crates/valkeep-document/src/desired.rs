@@ -93,6 +93,7 @@ impl Document {
             persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save),
             dns_grace_s: scope.dns_grace_s,
             load_stale_dump: metadata.annotations.get(LOAD_STALE_DUMP) == Some(&metadata.name),
+            limits: scope.limits.clone(),
         })
     }
 

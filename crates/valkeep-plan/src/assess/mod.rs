@@ -162,6 +162,14 @@ fn part(
             .collect();
         return Verdict::new(status, worst.reason.to_string(), messages(&same));
     }
+    let outside = holds.iter().any(|hold| hold.reason == HoldReason::NotPermitted);
+    if outside && type_ != ConditionType::DocumentValid {
+        return Verdict::new(
+            ConditionStatus::Unknown,
+            HoldReason::NotPermitted.to_string(),
+            "nothing is looked at while the document names what the operator does not permit",
+        );
+    }
     let steps: Vec<String> = plan
         .steps
         .iter()

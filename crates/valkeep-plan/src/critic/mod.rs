@@ -3,6 +3,7 @@
 
 mod adoption;
 mod definition;
+mod limits;
 
 use definition::{Seen, examine_definition};
 use std::collections::BTreeMap;
@@ -54,6 +55,8 @@ pub enum Rule {
     NoStaleLoad,
     /// Access is taken away from somebody who may need it.
     AccessKept,
+    /// Something is touched that the operator does not permit.
+    WithinLimits,
 }
 
 impl fmt::Display for Objection {
@@ -80,6 +83,7 @@ pub fn critic(desired: &Desired, observed: &Observed, plan: &Plan) -> Result<(),
     };
     one_step_a_resource(&mut court, &plan.steps);
     for step in &plan.steps {
+        limits::examine_limits(&mut court, step);
         examine(&mut court, step);
     }
     if court.objections.is_empty() {

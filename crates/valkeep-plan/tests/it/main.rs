@@ -4,6 +4,7 @@ mod adoption;
 mod conditions;
 mod drift;
 mod fresh;
+mod limits;
 mod lock;
 mod properties;
 mod refusals;

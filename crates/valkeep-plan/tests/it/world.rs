@@ -9,7 +9,7 @@ use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGrou
 use valkeep_core::observed::{Role, Rollout, Subnet, Subnets, Task};
 use valkeep_core::task_definition::LaunchType;
 use valkeep_core::valkey::{SavePoints, SaveRule};
-use valkeep_core::{Desired, Done, Fact, HoldKind, Identity, Observed, Plan, Step, Timestamp, ValkeyInfo};
+use valkeep_core::{Desired, Done, Fact, HoldKind, Identity, Limits, Observed, Plan, Step, Timestamp, ValkeyInfo};
 use valkeep_plan::{critic, fold, imagine, plan};
 
 pub(crate) const NOW: &str = "2026-03-01T12:00:00Z";
@@ -103,6 +103,7 @@ pub(crate) fn desired() -> Desired {
         persistence: Persistence::Mounted(snapshots()),
         dns_grace_s: 90,
         load_stale_dump: false,
+        limits: Limits::default(),
     }
 }
 
