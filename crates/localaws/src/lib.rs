@@ -25,6 +25,7 @@ mod fault;
 mod iam;
 mod ids;
 mod logs;
+mod record;
 mod s3;
 mod scaling;
 mod server;
@@ -98,10 +99,11 @@ impl LocalAws {
     /// [`Lost`] when a fault takes the answer away after the call was carried out; a server closes the connection.
     pub async fn handle(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
         let request_id = self.next_request_id();
-        let request = match wire::read(&request) {
-            Ok(request) => request,
+        let (headers, request) = match wire::read(&request) {
+            Ok(read) => (request.headers(), read),
             Err(refusal) => return Ok(refusal.into_http(&request_id)),
         };
+        record::note(headers, &request);
         let (position, struck, latency) = {
             let account = self
                 .state()

@@ -5,7 +5,7 @@ use crate::convert::unexpected;
 use crate::error::Named;
 use crate::store;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use std::sync::Arc;
 use std::time::Duration;
 use valkeep_core::failure::{Failure, FailureKind};
@@ -93,6 +93,10 @@ impl Aws {
             .to_builder()
             .retry_config(aws_config::retry::RetryConfig::standard().with_max_attempts(options.max_attempts.max(1)))
             .timeout_config(timeouts);
+        if sdk.app_name().is_none() {
+            // Names valkeep in CloudTrail and to whoever reads a User-Agent.
+            sdk_config = sdk_config.app_name(AppName::new("valkeep").expect("letters only"));
+        }
         if sdk.behavior_version().is_none() {
             sdk_config = sdk_config.behavior_version(BehaviorVersion::latest());
         }

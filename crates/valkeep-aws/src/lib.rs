@@ -12,6 +12,8 @@ mod convert;
 mod definition;
 mod error;
 mod observe;
+
+pub mod policy;
 mod raw;
 mod service;
 mod store;

@@ -52,7 +52,11 @@ fn violations(desired: &Desired) -> Vec<Hold> {
             holds.push(not_permitted(resource, field, &refused));
         }
     };
-    ask(Resource::Cluster, "spec.region", limits.region(&desired.identity.region));
+    ask(
+        Resource::Cluster,
+        "spec.region",
+        limits.region(&desired.identity.region),
+    );
     ask(
         Resource::Cluster,
         "spec.cluster",

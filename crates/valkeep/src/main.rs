@@ -7,6 +7,7 @@ mod exit;
 mod input;
 mod logs;
 mod output;
+mod settings;
 mod signals;
 mod stores;
 mod values;

@@ -48,7 +48,10 @@ fn patterns(field: &Field<'_>, report: &mut Report) -> Option<Vec<Pattern>> {
     if items.len() > PATTERNS_MAX {
         field.say(
             report,
-            format!("has {} patterns; more than {PATTERNS_MAX} fit no IAM policy", items.len()),
+            format!(
+                "has {} patterns; more than {PATTERNS_MAX} fit no IAM policy",
+                items.len()
+            ),
             "write wider patterns",
         );
         return None;

@@ -362,12 +362,8 @@ impl Tree<'_> {
         self.nodes += 1;
         let example = self.report.subject.example();
         if self.nodes > NODES_MAX {
-            self.report.say(
-                start,
-                "",
-                format!("the file has more than {NODES_MAX} values"),
-                example,
-            );
+            self.report
+                .say(start, "", format!("the file has more than {NODES_MAX} values"), example);
         } else if self.stack.len() > DEPTH_MAX {
             self.report.say(
                 start,

@@ -367,7 +367,11 @@ impl<'n> Map<'n> {
             let advice = advice
                 .map(|(_, advice)| (*advice).to_owned())
                 .or_else(near)
-                .or_else(|| (report.subject == Subject::Document).then(|| elsewhere(&key.text)).flatten());
+                .or_else(|| {
+                    (report.subject == Subject::Document)
+                        .then(|| elsewhere(&key.text))
+                        .flatten()
+                });
             let instead = match advice {
                 Some(advice) => advice,
                 None => match self.known.as_slice() {

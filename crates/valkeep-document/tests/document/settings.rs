@@ -8,7 +8,11 @@ const FILES: &[&str] = &["yaml", "json"];
 
 #[test]
 fn the_example_says_what_may_be_touched() {
-    let limits = read_settings("example.yaml", &std::fs::read(manifests("settings/example.yaml")).unwrap()).unwrap();
+    let limits = read_settings(
+        "example.yaml",
+        &std::fs::read(manifests("settings/example.yaml")).unwrap(),
+    )
+    .unwrap();
     let only = |texts: &[&str]| Allowed::only(texts.iter().map(|text| Pattern::parse(text).unwrap()).collect());
     assert_eq!(
         limits,
@@ -32,8 +36,16 @@ fn every_valid_file_is_read_and_what_it_leaves_out_is_open() {
         let limits = read_settings(&name(&path), &bytes).unwrap_or_else(|findings| panic!("{findings}"));
         let theirs: serde_json::Value = serde_yaml::from_slice(&bytes).unwrap();
         for kind in Kind::ALL {
-            let ours = limits.of(kind).patterns().map(|patterns| serde_json::to_value(patterns).unwrap());
-            assert_eq!(ours.as_ref(), theirs["limits"].get(kind.setting()), "{}", path.display());
+            let ours = limits
+                .of(kind)
+                .patterns()
+                .map(|patterns| serde_json::to_value(patterns).unwrap());
+            assert_eq!(
+                ours.as_ref(),
+                theirs["limits"].get(kind.setting()),
+                "{}",
+                path.display()
+            );
         }
     }
 }

@@ -41,11 +41,18 @@ fn a_document_within_the_limits_converges_as_if_there_were_none() {
 fn a_document_outside_is_held_once_for_each_value_and_gets_no_step() {
     let fields = [
         (Kind::Cluster, Resource::Cluster, vec!["spec.cluster"]),
-        (Kind::Role, Resource::Role, vec!["spec.taskRole.name", "spec.service.create.executionRoleArn"]),
+        (
+            Kind::Role,
+            Resource::Role,
+            vec!["spec.taskRole.name", "spec.service.create.executionRoleArn"],
+        ),
         (
             Kind::SecurityGroup,
             Resource::Network,
-            vec!["spec.network.taskSecurityGroupIds[0]", "spec.network.maintenanceSecurityGroupIds[0]"],
+            vec![
+                "spec.network.taskSecurityGroupIds[0]",
+                "spec.network.maintenanceSecurityGroupIds[0]",
+            ],
         ),
         (Kind::Image, Resource::TaskDefinition, vec!["spec.service.create.image"]),
         (Kind::Region, Resource::Cluster, vec!["spec.region"]),
@@ -82,7 +89,16 @@ fn nothing_is_said_to_be_as_desired_while_nothing_is_looked_at() {
     });
     let world = Observed::nothing();
     let plan = checked(&desired, &world);
-    let said = assess(&desired, &world, &plan, &[], &Context { now: now(), ..Context::default() });
+    let said = assess(
+        &desired,
+        &world,
+        &plan,
+        &[],
+        &Context {
+            now: now(),
+            ..Context::default()
+        },
+    );
     for condition in &said.conditions {
         let wanted = match condition.type_ {
             ConditionType::DocumentValid | ConditionType::Stalled => ConditionStatus::True,
@@ -138,7 +154,10 @@ fn objects(desired: &Desired, world: &Observed, plan: &Plan) -> bool {
     match critic(desired, world, plan) {
         Ok(()) => false,
         Err(objections) => {
-            assert!(objections.iter().all(|one| one.rule == Rule::WithinLimits), "{objections:?}");
+            assert!(
+                objections.iter().all(|one| one.rule == Rule::WithinLimits),
+                "{objections:?}"
+            );
             true
         }
     }

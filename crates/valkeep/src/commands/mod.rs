@@ -2,6 +2,7 @@
 
 mod apply;
 mod completions;
+mod iam_policy;
 mod plan;
 mod reference;
 mod render;
@@ -26,6 +27,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Apply(args) => block_on(apply::apply(args)),
         Command::Status(args) => block_on(status::status(args)),
         Command::Wait(args) => block_on(wait::wait(args)),
+        Command::IamPolicy(args) => block_on(iam_policy::iam_policy(args)),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Reference => reference::reference(),
