@@ -6,6 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/valkeep/target
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := $(CURDIR)/.venv
+CALLS := $(abspath $(TARGET))/recorded-calls
 CARGO := cargo --locked
 
 .PHONY: help demo test check fmt generate bench setup-demo setup-test build
@@ -25,8 +26,11 @@ demo: setup-demo build
 build:
 	$(CARGO) build --workspace --all-targets
 
+# Every call that valkeep makes in the tests is noted, and compared with the table behind `iam-policy` afterwards.
 test: setup-test
-	VALKEEP_TEST_VENV=$(VENV) $(CARGO) test --workspace
+	@rm -rf $(CALLS)
+	LOCALAWS_RECORD=$(CALLS) VALKEEP_TEST_VENV=$(VENV) $(CARGO) test --workspace
+	@$(TARGET)/debug/calls $(CALLS)
 
 check:
 	$(CARGO) fmt --all --check

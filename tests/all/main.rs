@@ -6,5 +6,7 @@ mod architecture;
 mod conformance;
 mod faults;
 mod moto;
+mod rare_calls;
 mod restarts;
+mod stores;
 mod stories;

@@ -68,6 +68,8 @@ pub struct Delays {
     pub backup_policy: f64,
     /// A new security group until other calls find it. None by default.
     pub group_shown: f64,
+    /// A new network interface until EC2 shows it. None by default.
+    pub interface_shown: f64,
     /// Roles and policies until they count.
     pub iam_propagation: f64,
     /// A Cloud Map namespace until its operation succeeds.
@@ -115,6 +117,7 @@ impl Default for Delays {
             dns: 8.0,
             backup_policy: 1.0,
             group_shown: 0.0,
+            interface_shown: 0.0,
             iam_propagation: 1.0,
             namespace: 1.0,
             task_provisioning: 1.0,
@@ -149,6 +152,7 @@ impl Delays {
             dns: 0.0,
             backup_policy: 0.0,
             group_shown: 0.0,
+            interface_shown: 0.0,
             iam_propagation: 0.0,
             namespace: 0.0,
             task_provisioning: 0.0,
@@ -181,6 +185,7 @@ impl Delays {
             dns: 90.0,
             backup_policy: 5.0,
             group_shown: 1.0,
+            interface_shown: 0.0,
             iam_propagation: 15.0,
             namespace: 30.0,
             task_provisioning: 15.0,

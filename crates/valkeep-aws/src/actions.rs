@@ -151,11 +151,6 @@ pub const ACTIONS: &[Action] = &[
             on_if(On::SecurityGroups, &[If::Ours]),
         ],
     ),
-    called(
-        "ec2:DeleteTags",
-        "marks that are over",
-        &[on_if(On::SecurityGroups, &[If::Ours])],
-    ),
     implied(
         "elasticfilesystem:ModifyMountTargetSecurityGroups",
         "ec2:DescribeNetworkInterfaceAttribute",
@@ -343,11 +338,6 @@ pub const ACTIONS: &[Action] = &[
         "logs:TagResource",
         "a new group is tagged as it is made; CloudWatch Logs cannot tell that from tagging one that is there",
         &[on_if(On::LogGroups, &[If::MadeOurs]), on_if(On::LogGroups, &[If::Ours])],
-    ),
-    called(
-        "logs:UntagResource",
-        "marks that are over",
-        &[on_if(On::LogGroups, &[If::Ours])],
     ),
     called("s3:GetObject", "", &[on(On::Objects), on(On::StatusObjects)]),
     called(

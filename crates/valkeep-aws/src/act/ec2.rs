@@ -112,26 +112,13 @@ pub(super) async fn revoke(
     }
 }
 
-pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags, remove: &[String]) -> Result<(), Failure> {
-    if !set.is_empty() {
-        aws.ec2
-            .create_tags()
-            .resources(id)
-            .set_tags(Some(pairs(set)))
-            .send()
-            .await
-            .named("ec2:CreateTags")?;
-    }
-    if !remove.is_empty() {
-        // A tag without a value removes the key whatever its value is.
-        let keys = remove.iter().map(|key| Tag::builder().key(key).build()).collect();
-        aws.ec2
-            .delete_tags()
-            .resources(id)
-            .set_tags(Some(keys))
-            .send()
-            .await
-            .named("ec2:DeleteTags")?;
-    }
-    Ok(())
+pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags) -> Result<(), Failure> {
+    aws.ec2
+        .create_tags()
+        .resources(id)
+        .set_tags(Some(pairs(set)))
+        .send()
+        .await
+        .named("ec2:CreateTags")
+        .map(|_| ())
 }

@@ -98,10 +98,12 @@ pub fn assess(
         .iter()
         .map(|(type_, resources)| (*type_, part(desired, observed, plan, &holds, *type_, resources)))
         .collect();
-    parts.push((
-        ConditionType::PersistenceHealthy,
-        persistence::healthy(desired, observed, context.now),
-    ));
+    let healthy = if is_outside(&holds) {
+        not_looked_at()
+    } else {
+        persistence::healthy(desired, observed, context.now)
+    };
+    parts.push((ConditionType::PersistenceHealthy, healthy));
     let ready = ready(&parts);
     let loading = observed.valkey.present().is_some_and(|info| info.loading);
     let reconciling = reconciling(plan, &holds, loading);
@@ -162,13 +164,8 @@ fn part(
             .collect();
         return Verdict::new(status, worst.reason.to_string(), messages(&same));
     }
-    let outside = holds.iter().any(|hold| hold.reason == HoldReason::NotPermitted);
-    if outside && type_ != ConditionType::DocumentValid {
-        return Verdict::new(
-            ConditionStatus::Unknown,
-            HoldReason::NotPermitted.to_string(),
-            "nothing is looked at while the document names what the operator does not permit",
-        );
+    if is_outside(holds) && type_ != ConditionType::DocumentValid {
+        return not_looked_at();
     }
     let steps: Vec<String> = plan
         .steps
@@ -205,6 +202,19 @@ fn part(
         format!("{message}; note: {}", messages(&notices))
     };
     Verdict::new(ConditionStatus::True, reason, message)
+}
+
+/// Whether the document names what the operator does not permit.
+fn is_outside(holds: &[Hold]) -> bool {
+    holds.iter().any(|hold| hold.reason == HoldReason::NotPermitted)
+}
+
+fn not_looked_at() -> Verdict {
+    Verdict::new(
+        ConditionStatus::Unknown,
+        HoldReason::NotPermitted.to_string(),
+        "nothing is looked at while the document names what the operator does not permit",
+    )
 }
 
 /// By the deployment's own state, never by the text of an event.

@@ -109,6 +109,9 @@ fn nothing_is_said_to_be_as_desired_while_nothing_is_looked_at() {
             _ => ConditionStatus::Unknown,
         };
         assert_eq!(condition.status, wanted, "{condition:?}");
+        if wanted == ConditionStatus::Unknown && condition.type_ != ConditionType::WarmStart {
+            assert_eq!(condition.reason, "NotPermitted", "{condition:?}");
+        }
     }
 }
 
