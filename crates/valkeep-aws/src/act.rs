@@ -158,7 +158,7 @@ async fn tag(
         // They carry no marks that would ever go, so valkeep needs no right to take tags away there.
         Resource::SecurityGroup | Resource::LogGroup if !remove.is_empty() => {
             return Err(Failure {
-                call: "valkeep:Tag".to_owned(),
+                call: "tagging".to_owned(),
                 kind: FailureKind::Rejected,
                 code: "NotPlanned".to_owned(),
                 message: format!("valkeep takes no tags off a {resource}: {}", remove.join(", ")),
