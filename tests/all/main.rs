@@ -4,6 +4,7 @@
 mod adoption;
 mod architecture;
 mod conformance;
+mod deploy;
 mod faults;
 mod moto;
 mod rare_calls;

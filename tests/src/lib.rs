@@ -6,4 +6,5 @@ pub mod pass;
 pub mod scene;
 pub mod story;
 pub mod terraform;
+pub mod template;
 pub mod valkey;

@@ -27,6 +27,32 @@ pub struct Config {
     /// Loopback (127.x), so that a task's address can really be reached. [`crate::AddressBlock`] finds one that no
     /// other local AWS uses; with simulated tasks it does not matter.
     pub ip_block: [u8; 2],
+    /// Images other than Valkey's that can be pulled.
+    pub programs: Vec<Program>,
+}
+
+/// An image that holds one program of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The image's name, without tag or digest.
+    pub image: String,
+    /// The program, with which its containers begin unless they have an entry point of their own.
+    pub file: PathBuf,
+    /// Where the image has it, as `/program`.
+    pub path: String,
+    /// What ECS would give the task: region, credentials, and where AWS is.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Config {
+    /// The program of an image that is named with tag or digest.
+    pub(crate) fn program(&self, image: &str) -> Option<&Program> {
+        self.programs.iter().find(|program| {
+            image
+                .strip_prefix(&program.image)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
+        })
+    }
 }
 
 impl Default for Config {
@@ -41,6 +67,7 @@ impl Default for Config {
             tasks: TaskRunner::default(),
             data_dir: std::env::temp_dir().join("localaws"),
             ip_block: [127, 77],
+            programs: Vec::new(),
         }
     }
 }

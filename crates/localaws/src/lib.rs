@@ -37,7 +37,7 @@ mod wire;
 pub mod world;
 
 pub use block::AddressBlock;
-pub use config::{Config, Delays, Knobs};
+pub use config::{Config, Delays, Knobs, Program};
 pub use ecs::TaskFate;
 pub use error::ApiError;
 pub use fault::{Call, Fault, FaultKind, Match};

@@ -12,7 +12,6 @@ mod convert;
 mod definition;
 mod error;
 mod observe;
-
 pub mod policy;
 mod raw;
 mod service;
