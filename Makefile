@@ -32,6 +32,7 @@ test: setup-test
 	@rm -rf $(CALLS)
 	LOCALAWS_RECORD=$(CALLS) VALKEEP_TEST_VENV=$(VENV) $(CARGO) test --workspace
 	@$(TARGET)/debug/calls $(CALLS)
+	@$(MAKE) --no-print-directory static
 
 # The shipped binary, linked statically as in deploy/Dockerfile, and run where there is nothing else. The test beside it is
 # there for its features: without them Cargo would compile all of the SDK again.

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use localaws::{AddressBlock, Config, Delays, LocalAws, Program, Service, TaskRunner, world};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -29,7 +30,11 @@ fn valkeep() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let folder = program.parent().and_then(Path::parent).context("target folder")?;
     let valkeep = folder.join("valkeep");
-    ensure!(valkeep.exists(), "{} is not built; build the whole workspace", valkeep.display());
+    ensure!(
+        valkeep.exists(),
+        "{} is not built; build the whole workspace",
+        valkeep.display()
+    );
     Ok(valkeep)
 }
 
@@ -61,13 +66,19 @@ fn the_role_of_the_template_is_golden() -> Result<()> {
     let (begin, end) = ("# BEGIN iam-policy", "# END iam-policy");
     let from = text.find(begin).context("no beginning of the policy")?;
     let from = from + text[from..].find('\n').context("a line ends")? + 1;
-    let to = text[..text.find(end).context("no end of the policy")?].rfind('\n').context("a line")? + 1;
+    let to = text[..text.find(end).context("no end of the policy")?]
+        .rfind('\n')
+        .context("a line")?
+        + 1;
     let now = format!("{}{}{}", &text[..from], generated()?, &text[to..]);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&file, &now)?;
         return Ok(());
     }
-    ensure!(now == text, "the policy in deploy/valkeep.yaml is stale: run `make generate`");
+    ensure!(
+        now == text,
+        "the policy in deploy/valkeep.yaml is stale: run `make generate`"
+    );
     Ok(())
 }
 
@@ -99,10 +110,18 @@ fn generated() -> Result<String> {
     for line in yaml.lines() {
         let indent = line.len() - line.trim_start().len();
         let words = line.trim_start();
-        let key = if words.starts_with("- ") { 2 } else { words.find(": ").map_or(0, |at| at + 2) };
+        let key = if words.starts_with("- ") {
+            2
+        } else {
+            words.find(": ").map_or(0, |at| at + 2)
+        };
         let (key, value) = words.split_at(key);
-        let function = if value.contains("${") { "!Sub " } else { "" };
-        lines.push_str(&format!("{:indent$}{key}{function}{value}\n", "", indent = indent + 12));
+        let value = match value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) if !name.contains('}') => format!("!Ref {name}"),
+            _ if value.contains("${") => format!("!Sub {value}"),
+            _ => value.to_owned(),
+        };
+        writeln!(lines, "{:indent$}{key}{value}", "", indent = indent + 12)?;
     }
     Ok(lines)
 }
@@ -115,12 +134,20 @@ fn the_role_of_the_template_is_what_iam_policy_prints() -> Result<()> {
     let output = Command::new(valkeep()?)
         .args(["iam-policy", "--account", ACCOUNT, "--region", REGION])
         .args(["--store", &format!("s3://{BUCKET}/docs/")])
-        .args(["--allow-cluster", "trigpointing-*", "--allow-role", "trigpointing-ecs-*"])
+        .args([
+            "--allow-cluster",
+            "trigpointing-*",
+            "--allow-role",
+            "trigpointing-ecs-*",
+        ])
         .args(["--allow-region", REGION])
         .output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed: Value = serde_json::from_slice(&output.stdout)?;
-    assert_eq!(role["Policies"], json!([{"PolicyName": "valkeep", "PolicyDocument": printed}]));
+    assert_eq!(
+        role["Policies"],
+        json!([{"PolicyName": "valkeep", "PolicyDocument": printed}])
+    );
     Ok(())
 }
 
@@ -131,7 +158,11 @@ fn cfn_lint_has_nothing_to_say() -> Result<()> {
         .arg(deploy("valkeep.yaml"))
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.is_empty(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
@@ -141,21 +172,37 @@ fn the_image_is_one_program_for_nobody_in_particular_built_as_make_static_builds
     let (_, last) = docker.rsplit_once("FROM ").context("a stage")?;
     let lines: Vec<&str> = last.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines[0], "scratch");
-    assert!(lines.contains(&"USER 65532:65532") && lines.contains(&r#"ENTRYPOINT ["/valkeep"]"#), "{last}");
+    assert!(
+        lines.contains(&"USER 65532:65532") && lines.contains(&r#"ENTRYPOINT ["/valkeep"]"#),
+        "{last}"
+    );
     let copied: Vec<&str> = lines.iter().filter(|line| line.starts_with("COPY")).copied().collect();
     assert_eq!(copied.len(), 2, "the roots of TLS and the program: {copied:?}");
     let make = std::fs::read_to_string(deploy("../Makefile"))?;
     let command = "RUSTC_WORKSPACE_WRAPPER=";
     let words = |text: &str| -> Result<Vec<String>> {
-        let line = text.lines().find(|line| line.contains(command)).context("a build command")?;
-        let (_, after) = line.split_once("cargo build ").or(line.split_once("$(CARGO) build ")).context("cargo build")?;
+        let line = text
+            .lines()
+            .find(|line| line.contains(command))
+            .context("a build command")?;
+        let (_, after) = line
+            .split_once("cargo build ")
+            .or(line.split_once("$(CARGO) build "))
+            .context("cargo build")?;
         let kept = ["--workspace", "--bin", "valkeep"];
-        Ok(after.split(' ').filter(|word| kept.contains(word)).map(str::to_owned).collect())
+        Ok(after
+            .split(' ')
+            .filter(|word| kept.contains(word))
+            .map(str::to_owned)
+            .collect())
     };
     assert_eq!(words(&docker)?, words(&make)?);
     let version = std::fs::read_to_string(deploy("../rust-toolchain.toml"))?;
     let channel = version.split('"').nth(1).context("a channel")?;
-    assert!(docker.contains(&format!("FROM rust:{channel}-")), "the toolchain is {channel}");
+    assert!(
+        docker.contains(&format!("FROM rust:{channel}-")),
+        "the toolchain is {channel}"
+    );
     Ok(())
 }
 
@@ -191,7 +238,11 @@ async fn the_task_of_the_template_converges_a_document_of_its_bucket() -> Result
     let server = tokio::spawn(localaws::serve(aws.clone(), listener, async {
         let _ = stopped.await;
     }));
-    aws.put_object(BUCKET, "docs/trigpointing-valkey.yaml", example("trigpointing-valkey.yaml"));
+    aws.put_object(
+        BUCKET,
+        "docs/trigpointing-valkey.yaml",
+        example("trigpointing-valkey.yaml"),
+    );
     let service = create(&aws, &template)?;
 
     let began = Instant::now();
@@ -199,7 +250,10 @@ async fn the_task_of_the_template_converges_a_document_of_its_bucket() -> Result
         let status = aws.object(BUCKET, "docs-status/trigpointing-valkey.json");
         let status: Value = status.map_or(Ok(Value::Null), |body| serde_json::from_slice(&body))?;
         let conditions = status["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        if conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True") {
+        if conditions
+            .iter()
+            .any(|one| one["type"] == "Ready" && one["status"] == "True")
+        {
             break true;
         }
         if began.elapsed() > READY {
@@ -217,7 +271,10 @@ async fn the_task_of_the_template_converges_a_document_of_its_bucket() -> Result
     let running = running.as_array().context("tasks")?;
     let replicas = template.defaults()?["Replicas"].clone();
     assert_eq!(json!(running.len()), replicas, "{running:#?}");
-    assert!(running.iter().all(|task| task["lastStatus"] == "RUNNING"), "{running:#?}");
+    assert!(
+        running.iter().all(|task| task["lastStatus"] == "RUNNING"),
+        "{running:#?}"
+    );
     Ok(())
 }
 
@@ -229,7 +286,11 @@ fn create(aws: &LocalAws, template: &Template) -> Result<String> {
             .map_err(|error| anyhow::anyhow!("{operation}: {error:?}"))
     };
     let logs = template.properties("Logs", &names)?;
-    call(Service::Logs, "CreateLogGroup", &json!({"logGroupName": logs["LogGroupName"]}))?;
+    call(
+        Service::Logs,
+        "CreateLogGroup",
+        &json!({"logGroupName": logs["LogGroupName"]}),
+    )?;
     names.insert("Logs".to_owned(), logs["LogGroupName"].clone());
     for role in ["Role", "ExecutionRole"] {
         let properties = template.properties(role, &names)?;
@@ -270,10 +331,15 @@ fn create(aws: &LocalAws, template: &Template) -> Result<String> {
     )?;
     let mut definition = as_request(template.properties("TaskDefinition", &names)?);
     // The same task, in a hurry.
-    let command = definition["containerDefinitions"][0]["command"].as_array_mut().context("a command")?;
+    let command = definition["containerDefinitions"][0]["command"]
+        .as_array_mut()
+        .context("a command")?;
     command.extend(["--poll", "1s", "--probe-interval", "2s", "--dns-grace", "9s"].map(Value::from));
     let made = call(Service::Ecs, "RegisterTaskDefinition", &definition)?;
-    names.insert("TaskDefinition".to_owned(), made["taskDefinition"]["taskDefinitionArn"].clone());
+    names.insert(
+        "TaskDefinition".to_owned(),
+        made["taskDefinition"]["taskDefinitionArn"].clone(),
+    );
     let mut service = as_request(template.properties("Service", &names)?);
     // CloudFormation makes up a name.
     service["serviceName"] = json!("valkeep");
@@ -287,6 +353,9 @@ fn tasks(aws: &LocalAws, service: &str) -> Result<Value> {
             .map_err(|error| anyhow::anyhow!("{operation}: {error:?}"))
     };
     let listed = call("ListTasks", &json!({"cluster": world::CLUSTER, "serviceName": service}))?;
-    let found = call("DescribeTasks", &json!({"cluster": world::CLUSTER, "tasks": listed["taskArns"]}))?;
+    let found = call(
+        "DescribeTasks",
+        &json!({"cluster": world::CLUSTER, "tasks": listed["taskArns"]}),
+    )?;
     Ok(found["tasks"].clone())
 }

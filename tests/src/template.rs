@@ -99,7 +99,12 @@ fn resolve(value: &Yaml, names: &Names) -> Result<Json> {
         }
         Yaml::Mapping(entries) => entries
             .iter()
-            .map(|(key, value)| Ok((key.as_str().context("a key is text")?.to_owned(), resolve(value, names)?)))
+            .map(|(key, value)| {
+                Ok((
+                    key.as_str().context("a key is text")?.to_owned(),
+                    resolve(value, names)?,
+                ))
+            })
             .collect::<Result<Map<_, _>>>()?
             .into(),
         Yaml::Sequence(items) => items.iter().map(|item| resolve(item, names)).collect::<Result<_>>()?,

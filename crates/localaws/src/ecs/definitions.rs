@@ -198,7 +198,11 @@ pub(super) fn log_stream(container: &Value, task_id: &str) -> Option<(String, St
 /// Entry point and command of a container whose image holds one program.
 pub(super) fn words_of(program: &Program, container: &Value) -> Vec<String> {
     let entry = strings(container, "entryPoint");
-    let entry = if entry.is_empty() { vec![program.path.clone()] } else { entry };
+    let entry = if entry.is_empty() {
+        vec![program.path.clone()]
+    } else {
+        entry
+    };
     entry.into_iter().chain(strings(container, "command")).collect()
 }
 
