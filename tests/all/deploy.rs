@@ -19,7 +19,7 @@ const REGION: &str = "eu-west-1";
 const BUCKET: &str = "valkeep-documents-1a2b3c";
 const IMAGE: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/valkeep";
 /// How long a real valkeep and a real Valkey may take until the document is Ready: about 15 s on a quiet machine.
-const READY: Duration = Duration::from_secs(240);
+const READY: Duration = Duration::from_mins(4);
 
 fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)

@@ -6,6 +6,7 @@ mod architecture;
 mod conformance;
 mod deploy;
 mod faults;
+mod limits;
 mod moto;
 mod rare_calls;
 mod restarts;

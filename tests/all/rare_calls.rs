@@ -69,7 +69,7 @@ async fn a_service_is_registered_in_cloud_map_under_the_name_that_clients_use() 
     scene.put("cache.yaml", &text);
     let stop = CancellationToken::new();
     let running = tokio::spawn(scene.engine(Settings::default()).run(stop.clone()));
-    scene.until_ready(NAME, Duration::from_secs(600), "registered").await;
+    scene.until_ready(NAME, Duration::from_mins(10), "registered").await;
     stop.cancel();
     running.await?;
     let found = scene.look(

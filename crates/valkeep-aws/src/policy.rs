@@ -5,7 +5,7 @@ use crate::actions::{ACTIONS, If, On};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use valkeep_core::identity::TAG_INSTALLATION;
-use valkeep_core::limits::{Limits, Pattern};
+use valkeep_core::limits::{Allowed, Limits, Pattern};
 use valkeep_store::StoreUrl;
 
 /// What IAM takes in a managed policy, in characters without white space.
@@ -216,19 +216,15 @@ impl Reach {
         format!("arn:{partition}:{service}:{region}:{account}:{resource}")
     }
 
-    fn patterns<'a>(&self, patterns: Option<&'a [Pattern]>) -> Vec<&'a str> {
-        patterns.map_or(vec!["*"], |patterns| patterns.iter().map(Pattern::as_str).collect())
-    }
-
     fn clusters(&self) -> Vec<String> {
-        self.patterns(self.limits.clusters.patterns())
+        patterns(&self.limits.clusters)
             .into_iter()
             .map(|cluster| self.arn("ecs", &format!("cluster/{cluster}")))
             .collect()
     }
 
     fn in_clusters(&self, kind: &str) -> Vec<String> {
-        self.patterns(self.limits.clusters.patterns())
+        patterns(&self.limits.clusters)
             .into_iter()
             .map(|cluster| self.arn("ecs", &format!("{kind}/{cluster}/*")))
             .collect()
@@ -237,7 +233,7 @@ impl Reach {
     /// A role may have a path that a document does not tell; a star of IAM's takes slashes, too.
     fn roles(&self) -> Vec<String> {
         let Self { partition, account, .. } = self;
-        self.patterns(self.limits.roles.patterns())
+        patterns(&self.limits.roles)
             .into_iter()
             .flat_map(|role| {
                 let anywhere = (!role.starts_with('*')).then(|| format!("*/{role}"));
@@ -273,6 +269,14 @@ impl Reach {
                 StoreUrl::S3 { .. } | StoreUrl::File { .. } => None,
             })
             .collect()
+    }
+}
+
+/// What stands in ARNs; everything where nothing is limited.
+fn patterns(allowed: &Allowed) -> Vec<&str> {
+    match allowed.patterns() {
+        Some(patterns) => patterns.iter().map(Pattern::as_str).collect(),
+        None => vec!["*"],
     }
 }
 
@@ -317,7 +321,6 @@ fn creations(on: On) -> (&'static str, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use valkeep_core::limits::Allowed;
 
     fn only(patterns: &[&str]) -> Allowed {
         Allowed::only(
