@@ -5,6 +5,6 @@ pub mod moto;
 pub mod pass;
 pub mod scene;
 pub mod story;
-pub mod terraform;
 pub mod template;
+pub mod terraform;
 pub mod valkey;

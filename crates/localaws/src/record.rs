@@ -63,7 +63,8 @@ fn action(request: &Request) -> String {
         | Service::Ecs
         | Service::Logs
         | Service::Ssm
-        | Service::Discovery => operation,
+        | Service::Discovery
+        | Service::Scaling => operation,
     };
     format!("{}:{name}", request.service.as_str())
 }

@@ -52,7 +52,7 @@ pub enum On {
     Services,
     /// ECS tasks in the permitted clusters.
     Tasks,
-    /// ECS task definitions of valkeep's own families.
+    /// ECS task definitions.
     TaskDefinitions,
     /// EFS file systems.
     FileSystems,
@@ -127,6 +127,11 @@ const fn implied(by: &'static str, name: &'static str, why: &'static str, grants
 
 /// By name.
 pub const ACTIONS: &[Action] = &[
+    called(
+        "application-autoscaling:DescribeScalableTargets",
+        "whether others scale a service; AWS knows no resource for it",
+        &[on(On::Everything)],
+    ),
     called(
         "ec2:AuthorizeSecurityGroupIngress",
         "lets clients reach NFS; IAM does not see which group a rule names",
@@ -203,8 +208,9 @@ pub const ACTIONS: &[Action] = &[
     ),
     called(
         "ecs:RegisterTaskDefinition",
-        "",
-        &[on_if(On::TaskDefinitions, &[If::MadeOurs])],
+        "revisions of families that others maintain, too; without our tag where persistence is taken off again. Which roles are \
+         handed over is limited by iam:PassRole",
+        &[on(On::TaskDefinitions)],
     ),
     called(
         "ecs:TagResource",

@@ -97,7 +97,7 @@ impl Reach {
                 .to_vec(),
             On::Services => self.in_clusters("service"),
             On::Tasks => self.in_clusters("task"),
-            On::TaskDefinitions => vec![self.arn("ecs", "task-definition/valkeep-*:*")],
+            On::TaskDefinitions => vec![self.arn("ecs", "task-definition/*:*")],
             On::FileSystems => vec![self.arn("elasticfilesystem", "file-system/*")],
             On::AccessPoints => vec![self.arn("elasticfilesystem", "access-point/*")],
             On::Roles => self.roles(),

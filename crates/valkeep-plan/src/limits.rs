@@ -1,7 +1,7 @@
 //! Holds a document that names what the operator does not permit. Such a document gets no step, and nothing is looked
 //! at in its name.
 
-use crate::draft::{Draft, hold, list};
+use crate::draft::{Draft, Input, hold, list};
 use valkeep_core::limits::NotPermitted;
 use valkeep_core::{Desired, Hold, HoldKind, HoldReason, Resource};
 
@@ -11,9 +11,11 @@ pub fn is_permitted(desired: &Desired) -> bool {
     violations(desired).is_empty()
 }
 
-/// Holds the document once for each value outside of the limits; whether there is one.
-pub(crate) fn hold_outside(desired: &Desired, draft: &mut Draft) -> bool {
-    let holds = violations(desired);
+/// Holds the document once for each value outside of the limits; whether there is one. What a service that others made
+/// has counts as if the document named it: valkeep would hand its roles over in its own name.
+pub(crate) fn hold_outside(input: Input, draft: &mut Draft) -> bool {
+    let mut holds = violations(input.desired);
+    holds.extend(found_violations(input));
     let any = !holds.is_empty();
     for hold in holds {
         draft.hold(hold);
@@ -23,7 +25,7 @@ pub(crate) fn hold_outside(desired: &Desired, draft: &mut Draft) -> bool {
 
 /// A value that the operator does not permit, as a hold. `field` says where it stands: in the document, or on what was
 /// found.
-pub(crate) fn not_permitted(resource: Resource, field: &str, refused: &NotPermitted) -> Hold {
+fn not_permitted(resource: Resource, field: &str, refused: &NotPermitted) -> Hold {
     let NotPermitted { kind, value, allowed } = refused;
     let permitted = if allowed.is_empty() {
         "permits none".to_owned()
@@ -67,18 +69,20 @@ fn violations(desired: &Desired) -> Vec<Hold> {
         "spec.taskRole.name",
         limits.role(&desired.task_role.name),
     );
-    if let Some(role) = &desired.task.execution_role_arn {
+    if let Some(created) = desired.created() {
+        if let Some(role) = &created.task.execution_role_arn {
+            ask(
+                Resource::TaskDefinition,
+                "spec.service.create.executionRoleArn",
+                limits.role(role),
+            );
+        }
         ask(
             Resource::TaskDefinition,
-            "spec.service.create.executionRoleArn",
-            limits.role(role),
+            "spec.service.create.image",
+            limits.image(&created.task.image),
         );
     }
-    ask(
-        Resource::TaskDefinition,
-        "spec.service.create.image",
-        limits.image(&desired.task.image),
-    );
     for (field, groups) in [
         ("spec.network.taskSecurityGroupIds", &desired.network.task_groups),
         (
@@ -91,6 +95,46 @@ fn violations(desired: &Desired) -> Vec<Hold> {
                 Resource::Network,
                 &format!("{field}[{index}]"),
                 limits.security_group(group),
+            );
+        }
+    }
+    holds
+}
+
+/// What is found on an adopted service: image, roles and groups.
+fn found_violations(input: Input) -> Vec<Hold> {
+    let (desired, observed) = (input.desired, input.observed);
+    let limits = &desired.limits;
+    let mut holds = Vec::new();
+    let (Some(_), Some(service)) = (desired.adopted(), observed.service.present()) else {
+        return holds;
+    };
+    let mut ask = |resource, field: String, answer: Result<(), NotPermitted>| {
+        if let Err(refused) = answer {
+            holds.push(not_permitted(resource, &field, &refused));
+        }
+    };
+    for group in &service.settings.groups {
+        ask(
+            Resource::Service,
+            format!("the service {}", desired.identity.service),
+            limits.security_group(group),
+        );
+    }
+    let running = observed.running_definition.present();
+    let Some((arn, raw)) = running.and_then(|running| Some((&running.arn, running.raw.as_deref()?))) else {
+        return holds;
+    };
+    let container = raw.container(&desired.server.container);
+    if let Some(image) = container.and_then(|container| container["image"].as_str()) {
+        ask(Resource::TaskDefinition, arn.clone(), limits.image(image));
+    }
+    for member in ["taskRoleArn", "executionRoleArn"] {
+        if let Some(role) = raw.text(member) {
+            ask(
+                Resource::TaskDefinition,
+                format!("{member} of {arn}"),
+                limits.role(role),
             );
         }
     }

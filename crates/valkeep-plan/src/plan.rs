@@ -12,7 +12,7 @@ use valkeep_core::{Desired, Observed, Plan, Timestamp};
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let input = Input { desired, observed, now };
     let mut draft = Draft::default();
-    if limits::hold_outside(desired, &mut draft) {
+    if limits::hold_outside(input, &mut draft) {
         return draft.finish(now);
     }
     network::subnets(input, &mut draft);

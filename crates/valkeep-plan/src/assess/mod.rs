@@ -213,7 +213,7 @@ fn not_looked_at() -> Verdict {
     Verdict::new(
         ConditionStatus::Unknown,
         HoldReason::NotPermitted.to_string(),
-        "nothing is looked at while the document names what the operator does not permit",
+        "not looked after while the document is for something that the operator does not permit",
     )
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Court, Rule};
 use valkeep_core::limits::Kind;
-use valkeep_core::{Step, TaskDefinition};
+use valkeep_core::{RawDefinition, Step, TaskDefinition};
 
 /// Objects to everything that a step would touch and the operator does not permit. Steps that name nothing of their own
 /// are judged by the place they are in.
@@ -13,7 +13,8 @@ pub(super) fn examine_limits(court: &mut Court, step: &Step) {
     match step {
         Step::AuthorizeIngress { source, .. } => within(court, Kind::SecurityGroup, source.as_str()),
         Step::PutRolePolicy { role, .. } => within(court, Kind::Role, role),
-        Step::RegisterTaskDefinition { definition, .. } => examine_definition(court, definition),
+        Step::RegisterTaskDefinition { definition, .. } => own(court, definition),
+        Step::RegisterRevision { definition, .. } => whole(court, definition),
         Step::CreateService {
             cluster,
             settings,
@@ -63,17 +64,46 @@ fn groups(court: &mut Court, settings: &valkeep_core::observed::ServiceSettings)
 
 /// A revision that a service is to run: what it holds counts, wherever it comes from.
 fn runs(court: &mut Court, arn: &str) {
-    if let Some(definition) = super::content(court, arn) {
-        examine_definition(court, definition);
+    let observed = court.observed;
+    let family = observed.family.present().map(Vec::as_slice).unwrap_or_default();
+    let found = family
+        .iter()
+        .chain(observed.running_definition.present())
+        .chain(observed.base.present())
+        .find(|found| found.arn == arn);
+    match found.map(|found| (&found.raw, &found.definition)) {
+        Some((Some(raw), _)) => whole(court, raw),
+        Some((None, Some(definition))) => own(court, definition),
+        // What nobody has seen is refused for other reasons.
+        Some((None, None)) | None => {}
     }
 }
 
-fn examine_definition(court: &mut Court, definition: &TaskDefinition) {
+fn own(court: &mut Court, definition: &TaskDefinition) {
     within(court, Kind::Image, &definition.container.image);
     for role in std::iter::once(&definition.task_role_arn).chain(&definition.execution_role_arn) {
-        let (_, name) = role.rsplit_once('/').unwrap_or(("", role));
-        within(court, Kind::Role, name);
+        role_within(court, role);
     }
+}
+
+fn whole(court: &mut Court, definition: &RawDefinition) {
+    let name = court.desired.server.container.clone();
+    let image = definition
+        .container(&name)
+        .and_then(|container| container["image"].as_str());
+    if let Some(image) = image {
+        within(court, Kind::Image, image);
+    }
+    for role in ["taskRoleArn", "executionRoleArn"] {
+        if let Some(role) = definition.text(role) {
+            role_within(court, role);
+        }
+    }
+}
+
+fn role_within(court: &mut Court, role: &str) {
+    let (_, name) = role.rsplit_once('/').unwrap_or(("", role));
+    within(court, Kind::Role, name);
 }
 
 fn within(court: &mut Court, kind: Kind, value: &str) {
