@@ -104,6 +104,8 @@ fn generated() -> Result<String> {
         },
     });
     let yaml = serde_yaml::to_string(&policy)?
+        // A date to other readers of YAML.
+        .replace("Version: 2012-10-17", "Version: '2012-10-17'")
         .replace(cluster, "${AllowedCluster}")
         .replace(role, "${AllowedRole}");
     let mut lines = String::new();
