@@ -6,13 +6,15 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/valkeep/target
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := $(CURDIR)/.venv
+CALLS := $(abspath $(TARGET))/recorded-calls
 CARGO := cargo --locked
 
-.PHONY: help demo test check fmt generate bench setup-demo setup-test build
+.PHONY: help demo test check fmt generate bench setup-demo setup-test build static
 
 help:
 	@echo 'make demo         the whole path on this machine: a document in, a real Valkey out   (KEEP=1 leaves it running)'
 	@echo 'make test         every test, servers included'
+	@echo 'make static       the shipped binary as its image has it: static, in an empty root'
 	@echo 'make check        format, lints, documentation'
 	@echo 'make fmt          formats the code'
 	@echo 'make generate     writes the generated files anew: schema, CRD, command reference, golden files'
@@ -25,8 +27,18 @@ demo: setup-demo build
 build:
 	$(CARGO) build --workspace --all-targets
 
+# Every call that valkeep makes in the tests is noted, and compared with the table behind `iam-policy` afterwards.
 test: setup-test
-	VALKEEP_TEST_VENV=$(VENV) $(CARGO) test --workspace
+	@rm -rf $(CALLS)
+	LOCALAWS_RECORD=$(CALLS) VALKEEP_TEST_VENV=$(VENV) $(CARGO) test --workspace
+	@$(TARGET)/debug/calls $(CALLS)
+	@$(MAKE) --no-print-directory static
+
+# The shipped binary, linked statically as in deploy/Dockerfile, and run where there is nothing else. The test beside it is
+# there for its features: without them Cargo would compile all of the SDK again.
+static: setup-test
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/deploy/rustc-static $(CARGO) build --workspace --bin valkeep --test cli
+	@$(VENV)/bin/python tests/setup/static.py $(TARGET)/debug/valkeep
 
 check:
 	$(CARGO) fmt --all --check

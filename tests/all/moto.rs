@@ -12,7 +12,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use std::collections::BTreeMap;
 use tokio::process::Command;
 use valkeep_aws::{Aws, Options};
-use valkeep_core::{HoldKind, Resource, Timestamp};
+use valkeep_core::{HoldKind, Limits, Resource, Timestamp};
 use valkeep_store::{Expect, LeaseRecord, StoreUrl, Written};
 use valkeep_tests::moto::{Moto, python_program};
 use valkeep_tests::pass::{Pass, pass};
@@ -23,7 +23,7 @@ async fn the_example_converges_on_moto_and_a_second_pass_changes_nothing() -> Re
     let moto = Moto::start().await?;
     let world = seed(&moto).await?;
     let aws = Aws::new(&config(&moto), Options::default());
-    let scope = aws.scope("default", 0).await?;
+    let scope = aws.scope("default", 0, Limits::default()).await?;
 
     // The document goes through moto's S3, and comes back the same.
     let url: StoreUrl = "s3://valkeep-demo/docs/".parse()?;

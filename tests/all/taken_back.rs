@@ -77,6 +77,7 @@ fn real(home: &tempfile::TempDir) -> Scene {
         aws,
         valkey,
         dns_grace_s: 0,
+        limits: valkeep_core::Limits::default(),
     }
 }
 

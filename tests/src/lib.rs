@@ -5,5 +5,6 @@ pub mod moto;
 pub mod pass;
 pub mod scene;
 pub mod story;
+pub mod template;
 pub mod terraform;
 pub mod valkey;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use valkeep_aws::Aws;
 use valkeep_core::ports::{Probe, World};
 use valkeep_core::{Desired, Fact, Observed, Plan, Step, StepFailure, Timestamp};
-use valkeep_plan::{critic, fold, plan};
+use valkeep_plan::{critic, fold, is_permitted, plan};
 
 /// The chain of dependent steps is nine; twelve rounds leave room, as in the engine.
 const ROUNDS_MAX: usize = 12;
@@ -34,7 +34,11 @@ pub async fn pass(
     desired: Desired,
     now: impl Fn() -> Timestamp,
 ) -> Result<Pass> {
-    let mut observed = world.observe(&desired).await;
+    let mut observed = if is_permitted(&desired) {
+        world.observe(&desired).await
+    } else {
+        Observed::nothing()
+    };
     if let (Some(valkey), Some(ip)) = (valkey, observed.serving_task().and_then(|task| task.ip)) {
         observed.valkey = match valkey.info(SocketAddr::new(ip, desired.server.port)).await {
             Ok(info) => Fact::Present(info),

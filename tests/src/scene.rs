@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use valkeep_aws::{Aws, Options};
 use valkeep_core::ports::Clock;
-use valkeep_core::{Scope, Timestamp};
+use valkeep_core::{Limits, Scope, Timestamp};
 use valkeep_engine::{CancellationToken, Candidate, Engine, Report, Settings, Snapshot};
 use valkeep_store::{DocumentStore, LeaseUrl, StoreUrl};
 
@@ -30,6 +30,8 @@ pub struct Scene {
     pub valkey: ToldValkey,
     /// How long a mount target's name is given.
     pub dns_grace_s: u32,
+    /// How far documents may reach.
+    pub limits: Limits,
 }
 
 /// The same time as the local AWS.
@@ -55,6 +57,7 @@ impl Scene {
             aws,
             valkey,
             dns_grace_s: 90,
+            limits: Limits::default(),
         }
     }
 
@@ -85,6 +88,7 @@ impl Scene {
             region: self.aws.config().region.clone(),
             installation: "default".to_owned(),
             dns_grace_s: self.dns_grace_s,
+            limits: self.limits.clone(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! advance 90                       seconds
 //! hand ec2 RevokeSecurityGroupIngress {"GroupId": "$security_group"}    somebody changes AWS by hand
 //!                                  (ids in its answer are $FileSystemId, $AccessPointId, $GroupId from then on, in edits, too)
+//! limit roles cache-*, other       what the operator permits, instead of what it permitted of that kind
 //! fault DescribeSubnets AccessDenied
 //! no faults
 //! valkey unreachable | keys 1000 | unsaved 5 | saved | version 9.1.2 | restarted
@@ -24,6 +25,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
+use valkeep_core::limits::{Allowed, Kind, Pattern};
 use valkeep_core::{ConditionStatus, ConditionType, Hold, HoldKind, HoldReason, Observed, Step};
 use valkeep_plan::{Context as AssessContext, StepText, assess, describe_step};
 
@@ -102,6 +104,7 @@ impl Teller {
             "settle" => self.settle(rest == "quietly").await?,
             "advance" => tokio::time::advance(Duration::from_secs(rest.parse()?)).await,
             "hand" => self.hand(rest)?,
+            "limit" => self.limit(rest)?,
             "fault" => {
                 let (operation, kind) = rest.split_once(' ').context("fault OPERATION KIND")?;
                 let kind = match kind {
@@ -234,6 +237,17 @@ impl Teller {
     }
 
     /// Somebody changes AWS by hand; `$name` stands for ids that were seen.
+    fn limit(&mut self, rest: &str) -> Result<()> {
+        let (setting, patterns) = rest.split_once(' ').context("limit KIND PATTERN, PATTERN")?;
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|kind| kind.setting() == setting)
+            .with_context(|| format!("no kind {setting}"))?;
+        let patterns = patterns.split(", ").map(Pattern::parse).collect::<Result<_, _>>()?;
+        *self.scene.limits.of_mut(kind) = Allowed::only(patterns);
+        Ok(())
+    }
+
     fn hand(&mut self, rest: &str) -> Result<()> {
         let mut parts = rest.splitn(3, ' ');
         let (service, operation, input) = (

@@ -27,6 +27,32 @@ pub struct Config {
     /// Loopback (127.x), so that a task's address can really be reached. [`crate::AddressBlock`] finds one that no
     /// other local AWS uses; with simulated tasks it does not matter.
     pub ip_block: [u8; 2],
+    /// Images other than Valkey's that can be pulled.
+    pub programs: Vec<Program>,
+}
+
+/// An image that holds one program of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The image's name, without tag or digest.
+    pub image: String,
+    /// The program, with which its containers begin unless they have an entry point of their own.
+    pub file: PathBuf,
+    /// Where the image has it, as `/program`.
+    pub path: String,
+    /// What ECS would give the task: region, credentials, and where AWS is.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Config {
+    /// The program of an image that is named with tag or digest.
+    pub(crate) fn program(&self, image: &str) -> Option<&Program> {
+        self.programs.iter().find(|program| {
+            image
+                .strip_prefix(&program.image)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
+        })
+    }
 }
 
 impl Default for Config {
@@ -41,6 +67,7 @@ impl Default for Config {
             tasks: TaskRunner::default(),
             data_dir: std::env::temp_dir().join("localaws"),
             ip_block: [127, 77],
+            programs: Vec::new(),
         }
     }
 }
@@ -68,6 +95,8 @@ pub struct Delays {
     pub backup_policy: f64,
     /// A new security group until other calls find it. None by default.
     pub group_shown: f64,
+    /// A new network interface until EC2 shows it. None by default.
+    pub interface_shown: f64,
     /// Roles and policies until they count.
     pub iam_propagation: f64,
     /// A Cloud Map namespace until its operation succeeds.
@@ -115,6 +144,7 @@ impl Default for Delays {
             dns: 8.0,
             backup_policy: 1.0,
             group_shown: 0.0,
+            interface_shown: 0.0,
             iam_propagation: 1.0,
             namespace: 1.0,
             task_provisioning: 1.0,
@@ -149,6 +179,7 @@ impl Delays {
             dns: 0.0,
             backup_policy: 0.0,
             group_shown: 0.0,
+            interface_shown: 0.0,
             iam_propagation: 0.0,
             namespace: 0.0,
             task_provisioning: 0.0,
@@ -181,6 +212,7 @@ impl Delays {
             dns: 90.0,
             backup_policy: 5.0,
             group_shown: 1.0,
+            interface_shown: 0.0,
             iam_propagation: 15.0,
             namespace: 30.0,
             task_provisioning: 15.0,

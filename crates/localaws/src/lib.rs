@@ -30,6 +30,7 @@ mod iam;
 mod ids;
 mod logs;
 mod places;
+mod record;
 mod s3;
 mod scaling;
 mod server;
@@ -41,7 +42,7 @@ mod wire;
 pub mod world;
 
 pub use block::AddressBlock;
-pub use config::{Config, Delays, Knobs};
+pub use config::{Config, Delays, Knobs, Program};
 pub use ecs::TaskFate;
 pub use error::ApiError;
 pub use fault::{Call, Fault, FaultKind, Match};
@@ -104,11 +105,12 @@ impl LocalAws {
     /// [`Lost`] when a fault takes the answer away after the call was carried out; a server closes the connection.
     pub async fn handle(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Lost> {
         let request_id = self.next_request_id();
-        let request = match wire::read(&request) {
-            Ok(request) => request,
+        let (headers, request) = match wire::read(&request) {
+            Ok(read) => (request.headers(), read),
             Err(refusal) => return Ok(refusal.into_http(&request_id)),
         };
         let account = self.shared.account_of(&request.access_key);
+        record::note(headers, &request);
         let (position, struck, latency) = {
             let mut control = self.control();
             let call = Call {

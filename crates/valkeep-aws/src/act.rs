@@ -193,9 +193,18 @@ async fn tag(
 ) -> Result<Done, Failure> {
     use valkeep_core::Resource;
     match resource {
-        Resource::SecurityGroup => ec2::tag(aws, id, set, remove).await?,
+        // They carry no marks that would ever go, so valkeep needs no right to take tags away there.
+        Resource::SecurityGroup | Resource::LogGroup if !remove.is_empty() => {
+            return Err(Failure {
+                call: "tagging".to_owned(),
+                kind: FailureKind::Rejected,
+                code: "NotPlanned".to_owned(),
+                message: format!("valkeep takes no tags off a {resource}: {}", remove.join(", ")),
+            });
+        }
+        Resource::SecurityGroup => ec2::tag(aws, id, set).await?,
         Resource::Service | Resource::TaskDefinition => ecs::tag(aws, id, set, remove).await?,
-        Resource::LogGroup => logs::tag(aws, desired, id, set, remove).await?,
+        Resource::LogGroup => logs::tag(aws, desired, id, set).await?,
         // What is left has tags only in EFS: the file system and the access point.
         _ => efs::tag(aws, id, set, remove).await?,
     }

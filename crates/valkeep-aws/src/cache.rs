@@ -36,6 +36,8 @@ impl Default for Cache {
         Self {
             definitions: Arc::new(Kept::new(DEFINITIONS_MAX)),
             subnets: Kept::new(SUBNETS_MAX),
+            groups: Kept::new(GROUPS_MAX),
+            access_points: Kept::new(ACCESS_POINTS_MAX),
         }
     }
 }

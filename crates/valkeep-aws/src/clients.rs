@@ -9,7 +9,7 @@ use crate::limiter::WAIT_MAX;
 use crate::pacing::{Pacing, Patient};
 use crate::store;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use aws_smithy_runtime::client::defaults::default_http_client_plugin_v2;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use valkeep_core::failure::{Failure, FailureKind};
 use valkeep_core::ports::World;
-use valkeep_core::{Desired, Done, Observed, Scope, Step};
+use valkeep_core::{Desired, Done, Limits, Observed, Scope, Step};
 use valkeep_store::{DocumentStore, LeaseStore, LeaseUrl, StoreUrl};
 
 /// How calls behave. Time limits are always set: without them the SDK waits for ever.
@@ -126,6 +126,10 @@ impl Aws {
             .to_builder()
             .retry_config(aws_config::retry::RetryConfig::standard().with_max_attempts(options.max_attempts.max(1)))
             .timeout_config(timeouts);
+        if sdk.app_name().is_none() {
+            // Names valkeep in CloudTrail and to whoever reads a User-Agent.
+            sdk_config = sdk_config.app_name(AppName::new("valkeep").expect("letters only"));
+        }
         if sdk.behavior_version().is_none() {
             sdk_config = sdk_config.behavior_version(BehaviorVersion::latest());
         }
@@ -150,7 +154,7 @@ impl Aws {
     }
 
     /// Whose account this is, and where (`sts:GetCallerIdentity`).
-    pub async fn scope(&self, installation: &str, dns_grace_s: u32) -> Result<Scope, Failure> {
+    pub async fn scope(&self, installation: &str, dns_grace_s: u32, limits: Limits) -> Result<Scope, Failure> {
         const CALL: &str = "sts:GetCallerIdentity";
         let Some(region) = self.inner.region.clone() else {
             return Err(Failure {
@@ -174,6 +178,7 @@ impl Aws {
             region,
             installation: installation.to_owned(),
             dns_grace_s,
+            limits,
         })
     }
 

@@ -18,6 +18,7 @@ mod lease;
 mod limiter;
 mod observe;
 mod pacing;
+pub mod policy;
 mod rates;
 mod raw;
 mod service;

@@ -4,7 +4,7 @@ use crate::ids::{AccessPointId, FileSystemId, SecurityGroupId, SubnetId, VpcId};
 use crate::observed::AccessPoint;
 use crate::task_definition::LaunchType;
 use crate::valkey::SavePoints;
-use crate::{Identity, Names, Place, Tags};
+use crate::{Identity, Limits, Names, Place, Tags};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -52,6 +52,8 @@ pub struct Desired {
     pub load_stale_dump: bool,
     /// The annotation `valkeep.dev/delete: <document name>` is there: what valkeep made for this document goes.
     pub deletion: Option<Deletion>,
+    /// How far the operator lets documents reach; never from the document.
+    pub limits: Limits,
 }
 
 /// That a document asks for the deletion of what valkeep made for it.

@@ -3,7 +3,7 @@
 //! Derived from what is managed (account, region, cluster, service) and from the installation's id, never from
 //! where the document lies: moving a document from SSM to S3 finds the same file system.
 
-use crate::Tags;
+use crate::{Limits, Tags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 pub const TAG_OWNER: &str = "valkeep.dev/owner";
 /// Tag with the installation's id, for people.
 pub const TAG_INSTALLATION: &str = "valkeep.dev/installation";
+/// Tag by which the owner of a file system or an access point lets an installation work on it; its value is the
+/// installation's id. Only IAM reads it: `valkeep iam-policy` grants changes of what documents take by id under it.
+pub const TAG_GIVEN: &str = "valkeep.dev/given-to";
 /// Tag with `cluster/service`, for people.
 pub const TAG_SERVICE: &str = "valkeep.dev/service";
 /// Tag on task definitions: SHA-256 of what was rendered.
@@ -80,6 +83,8 @@ pub struct Scope {
     pub installation: String,
     /// How long a mount target's DNS name is given after its interface was attached, in seconds. AWS advises 90.
     pub dns_grace_s: u32,
+    /// How far documents may reach.
+    pub limits: Limits,
 }
 
 /// Names and tokens, deterministic, so that nothing is ever created twice.

@@ -97,6 +97,8 @@ pub enum HoldReason {
     NotFound,
     /// A resource has our name and is not ours.
     NotOurs,
+    /// The document names something outside of what the operator permits.
+    NotPermitted,
     /// The document differs in something that AWS cannot change in place.
     ImmutableField,
     /// The file system is the destination of a replication, which nobody can write to.

@@ -89,6 +89,7 @@ impl Document {
             deletion: self.asks_for_deletion().then(|| Deletion {
                 without_backup: self.permits(DELETE_WITHOUT_BACKUP),
             }),
+            limits: scope.limits.clone(),
         })
     }
 

@@ -12,7 +12,7 @@ mod types;
 mod write;
 
 pub use finding::{Finding, Findings};
-pub use read::{LIMIT_BYTES, read, readable_name};
+pub use read::{LIMIT_BYTES, read, read_settings, readable_name};
 pub use schema::{crd_yaml, json_schema};
 pub use types::*;
 pub use write::render_yaml;

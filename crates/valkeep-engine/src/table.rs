@@ -308,6 +308,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             installation: "default".to_owned(),
             dns_grace_s: 90,
+            limits: valkeep_core::Limits::default(),
         };
         let document = valkeep_document::read("test", text.as_bytes()).expect("valid");
         Good {

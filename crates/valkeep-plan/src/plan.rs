@@ -1,17 +1,22 @@
 //! The table of contents of a pass: what is looked after, in the order in which things need each other.
 
 use crate::draft::{Draft, Input};
-use crate::{access_point, deletion, file_system, log_group, mount_targets, network, role, service, task_definition};
+use crate::{
+    access_point, deletion, file_system, limits, log_group, mount_targets, network, role, service, task_definition,
+};
 use valkeep_core::desired::Persistence;
 use valkeep_core::{Desired, Observed, Plan, Timestamp};
 
 /// What to do now, what not now and why.
 ///
 /// Guarantees: the steps are independent of each other; a resource that could not be looked at is not changed, and
-/// what builds on it waits; equal arguments give equal plans. Never fails.
+/// what builds on it waits; a document outside of the operator's limits gets no step at all; equal arguments give equal plans. Never fails.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let input = Input { desired, observed, now };
     let mut draft = Draft::new(&desired.place);
+    if limits::hold_outside(input, &mut draft) {
+        return draft.finish(now);
+    }
     if let Some(asked) = desired.deletion {
         deletion::deletion(input, asked, &mut draft);
         return draft.finish(now);

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use valkeep_core::ids::{AccessPointId, FileSystemId};
+use valkeep_core::limits::Pattern;
 use valkeep_store::{LeaseUrl, StoreUrl};
 
 /// Keeps Valkey on ECS warm: one YAML document becomes EFS, ECS and a Valkey that survives its tasks.
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Wait until a document's conditions are as wanted
     Wait(WaitArgs),
+    /// Print the least IAM policy that `run` needs
+    IamPolicy(IamPolicyArgs),
     /// Print the JSON Schema of documents
     Schema(SchemaArgs),
     /// Print completions for a shell
@@ -116,6 +119,38 @@ pub(crate) struct ScopeArgs {
     pub(crate) dns_grace: Duration,
 }
 
+/// How far documents may reach.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// File with what documents may touch, as manifests/settings/example.yaml; a flag stands in place of what it says
+    ///
+    /// In patterns `*` stands for any characters. A kind without patterns is not limited. A document that names
+    /// something else is stalled with NotPermitted.
+    #[arg(long, env = "VALKEEP_SETTINGS", value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+    /// Clusters that documents may name
+    #[arg(long, env = "VALKEEP_ALLOW_CLUSTER", value_delimiter = ',', value_name = "PATTERN")]
+    pub(crate) allow_cluster: Vec<Pattern>,
+    /// Task roles and execution roles that documents may name, without their path
+    #[arg(long, env = "VALKEEP_ALLOW_ROLE", value_delimiter = ',', value_name = "PATTERN")]
+    pub(crate) allow_role: Vec<Pattern>,
+    /// Security groups that documents may name, by id
+    #[arg(
+        long,
+        env = "VALKEEP_ALLOW_SECURITY_GROUP",
+        value_delimiter = ',',
+        value_name = "PATTERN"
+    )]
+    pub(crate) allow_security_group: Vec<Pattern>,
+    /// Container images that documents may name
+    #[arg(long, env = "VALKEEP_ALLOW_IMAGE", value_delimiter = ',', value_name = "PATTERN")]
+    pub(crate) allow_image: Vec<Pattern>,
+    /// Regions that documents may be for
+    #[arg(long, env = "VALKEEP_ALLOW_REGION", value_delimiter = ',', value_name = "PATTERN")]
+    pub(crate) allow_region: Vec<Pattern>,
+}
+
 /// `valkeep run`
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -147,6 +182,8 @@ pub(crate) struct RunArgs {
     pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) replicas: ReplicaArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) stores: StoreArgs,
     #[command(flatten)]
@@ -191,6 +228,8 @@ pub(crate) struct PlanArgs {
     #[arg(long, short, value_enum, default_value = "text")]
     pub(crate) output: TextOrJson,
     #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
     pub(crate) stores: StoreArgs,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
@@ -229,12 +268,12 @@ pub(crate) struct MutateArgs {
     /// The document
     #[arg(long, value_name = "FILE")]
     pub(crate) document: PathBuf,
-    /// The document's file system; its status says which
+    /// The document's file system, unless the document names it; its status says which
     #[arg(long, value_name = "ID", value_parser = FileSystemId::parse)]
-    pub(crate) file_system: FileSystemId,
-    /// The document's access point; its status says which
+    pub(crate) file_system: Option<FileSystemId>,
+    /// The document's access point, unless the document names it; its status says which
     #[arg(long, value_name = "ID", value_parser = AccessPointId::parse)]
-    pub(crate) access_point: AccessPointId,
+    pub(crate) access_point: Option<AccessPointId>,
     /// ARN of the document's task role, for a definition without one
     #[arg(long, value_name = "ARN")]
     pub(crate) task_role_arn: Option<String>,
@@ -317,6 +356,33 @@ pub(crate) struct WaitArgs {
     pub(crate) stores: StoreArgs,
 }
 
+/// `valkeep iam-policy`
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Generated from the table of every call that valkeep makes, for the stores, the installation and the limits that are \
+given: give the same as to `run`. Asks AWS for account and region only if one of them is left out.
+
+Security groups and images are limited by valkeep alone: IAM does not see which group a rule names or which image a \
+task definition has. Neither does it see the name or the content of the inline policy that valkeep puts on task roles.")]
+pub(crate) struct IamPolicyArgs {
+    /// Account of the role [default: the caller's]
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    pub(crate) account: Option<String>,
+    /// Region that `run` works in [default: the SDK's]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Partition, when account and region are given
+    #[arg(long, default_value = "aws", value_name = "PARTITION")]
+    pub(crate) partition: String,
+    /// Id of the installation
+    #[arg(long, default_value = "default", env = "VALKEEP_INSTALLATION", value_name = "ID", value_parser = installation)]
+    pub(crate) installation: String,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+}
+
 /// `valkeep schema`
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
@@ -360,6 +426,14 @@ fn installation(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("write 1 to 64 lower-case letters, digits and hyphens".to_owned())
+    }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("write the 12 digits of an account".to_owned())
     }
 }
 

@@ -51,7 +51,7 @@ impl File {
     }
 
     /// At most as many bytes as a store would take: more is a finding, and not read into memory.
-    fn bytes(&self) -> Result<Result<Vec<u8>, Findings>, CommandError> {
+    pub(crate) fn bytes(&self) -> Result<Result<Vec<u8>, Findings>, CommandError> {
         let mut bytes = Vec::new();
         let read = if self.is_stdin() {
             io::stdin().lock().take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes)
@@ -122,9 +122,14 @@ fn is_document(path: &Path) -> bool {
 
 /// Findings as an error of the command.
 pub(crate) fn invalid(found: Findings) -> CommandError {
-    let Findings(found) = found;
-    CommandError::user(format!(
-        "the document is not valid\n{}",
-        findings::text(&found).trim_end()
-    ))
+    not_valid("the document is", found)
+}
+
+/// The same, of the operator's settings.
+pub(crate) fn invalid_settings(found: Findings) -> CommandError {
+    not_valid("the settings are", found)
+}
+
+fn not_valid(what: &str, Findings(found): Findings) -> CommandError {
+    CommandError::user(format!("{what} not valid\n{}", findings::text(&found).trim_end()))
 }

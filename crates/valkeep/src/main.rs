@@ -8,6 +8,7 @@ mod input;
 mod logs;
 mod output;
 mod replicas;
+mod settings;
 mod signals;
 mod stores;
 mod values;

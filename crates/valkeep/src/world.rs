@@ -5,7 +5,7 @@ use crate::error::CommandError;
 use std::time::Duration;
 use valkeep_aws::{Aws, Options};
 use valkeep_core::ports::Clock;
-use valkeep_core::{Failure, Scope, Timestamp};
+use valkeep_core::{Failure, Limits, Scope, Timestamp};
 use valkeep_valkey::InfoProbe;
 
 /// The machine's own clock.
@@ -41,19 +41,23 @@ pub(crate) fn probe() -> InfoProbe {
 }
 
 /// Where valkeep works and as whom.
-pub(crate) async fn scope(aws: &Aws, args: &ScopeArgs) -> Result<Scope, CommandError> {
-    look_up_scope(aws, args).await?.map_err(no_scope)
+pub(crate) async fn scope(aws: &Aws, args: &ScopeArgs, limits: &Limits) -> Result<Scope, CommandError> {
+    look_up_scope(aws, args, limits).await?.map_err(no_scope)
 }
 
 /// The same, for whoever may try again.
-pub(crate) async fn look_up_scope(aws: &Aws, args: &ScopeArgs) -> Result<Result<Scope, Failure>, CommandError> {
+pub(crate) async fn look_up_scope(
+    aws: &Aws,
+    args: &ScopeArgs,
+    limits: &Limits,
+) -> Result<Result<Scope, Failure>, CommandError> {
     let ScopeArgs {
         installation,
         dns_grace,
     } = args;
     let dns_grace_s = u32::try_from(dns_grace.as_secs())
         .map_err(|error| CommandError::usage(error).while_("--dns-grace is too long"))?;
-    Ok(aws.scope(installation, dns_grace_s).await)
+    Ok(aws.scope(installation, dns_grace_s, limits.clone()).await)
 }
 
 /// Without account and region, nothing can be named.

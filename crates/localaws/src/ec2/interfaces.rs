@@ -2,7 +2,7 @@
 
 use super::address::Cidr;
 use super::filter::{Filters, chosen};
-use crate::clock::iso;
+use crate::clock::{iso, later};
 use crate::error::ApiError;
 use crate::ids;
 use crate::state::State;
@@ -175,6 +175,7 @@ pub(super) fn describe(state: &State, input: &Value) -> Result<Value, ApiError> 
     let interfaces = chosen(&state.ec2.interfaces, &strings(input, "NetworkInterfaceId"), unknown)?;
     let views: Vec<Value> = interfaces
         .into_iter()
+        .filter(|interface| later(interface.attached_at, state.config.delays.interface_shown) <= state.now)
         .filter(|interface| {
             filters.accept(&none, |name| match name {
                 "network-interface-id" => Some(vec![interface.id.clone()]),

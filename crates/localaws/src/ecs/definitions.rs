@@ -1,7 +1,8 @@
 //! Task definitions: what is registered, what AWS fills in, and reading them for a launch.
 
+use crate::config::Program;
 use crate::state::State;
-use crate::wire::{list, number, text};
+use crate::wire::{list, number, strings, text};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -192,6 +193,17 @@ pub(super) fn log_stream(container: &Value, task_id: &str) -> Option<(String, St
         None => format!("{name}/{task_id}"),
     };
     Some((group.to_owned(), stream))
+}
+
+/// Entry point and command of a container whose image holds one program.
+pub(super) fn words_of(program: &Program, container: &Value) -> Vec<String> {
+    let entry = strings(container, "entryPoint");
+    let entry = if entry.is_empty() {
+        vec![program.path.clone()]
+    } else {
+        entry
+    };
+    entry.into_iter().chain(strings(container, "command")).collect()
 }
 
 /// Entry point and command as the image would run them: the official Valkey image's entry point puts the server

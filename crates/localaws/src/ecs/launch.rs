@@ -6,7 +6,7 @@ use super::tasks::{self, Phase, Task};
 use crate::clock::later;
 use crate::ids;
 use crate::state::State;
-use crate::tasks::{Child, Container, Health, HealthCheck, TaskRunner};
+use crate::tasks::{Child, Container, Health, HealthCheck, Mount, TaskRunner};
 use crate::wire::{list, number, strings, text};
 use crate::{ec2, iam};
 use serde_json::Value;
@@ -157,9 +157,22 @@ pub(super) fn start_containers(state: &mut State, task: &mut Task) {
         // The image's own working directory is that of its data.
         let work_dir = text(&container.definition, "workingDirectory").map(str::to_owned);
         let work_dir = work_dir.or_else(|| mounts.first().map(|mount| mount.container.clone()));
+        let mut mounts = mounts;
+        let mut words = definitions::words(&container.definition);
+        let mut environment: Vec<_> = environment.collect();
+        let image = text(&container.definition, "image").unwrap_or_default();
+        if let Some(program) = state.config.program(image) {
+            words = definitions::words_of(program, &container.definition);
+            environment.splice(0..0, program.environment.iter().cloned());
+            mounts.push(Mount {
+                host: program.file.clone(),
+                container: program.path.clone(),
+                read_only: true,
+            });
+        }
         container.child = Some(Child::start(Container {
-            words: definitions::words(&container.definition),
-            environment: environment.collect(),
+            words,
+            environment,
             uid,
             gid,
             address,

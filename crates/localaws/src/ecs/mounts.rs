@@ -74,7 +74,8 @@ pub(super) fn obstacle(state: &mut State, task: &Task) -> Option<Obstacle> {
         // There is no registry; these are what the machine can run, or what simulated tasks have beside them.
         let simulated = matches!(state.config.tasks, TaskRunner::Simulated);
         let known = ["valkey", "redis"].iter().any(|known| image.contains(known));
-        if !known && !(simulated && image.contains("fluent-bit")) {
+        let beside = simulated && image.contains("fluent-bit");
+        if !(known || beside || state.config.program(image).is_some()) {
             return quick(format!(
                 "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref {image}: {image}: not found"
             ));

@@ -25,7 +25,7 @@ impl Call {
     }
 
     /// A query parameter; empty ones count as absent.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query
             .get(name)
             .map(String::as_str)

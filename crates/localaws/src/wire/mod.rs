@@ -172,6 +172,13 @@ pub(crate) struct Request {
     status: u16,
 }
 
+impl Request {
+    /// Whether it names a version of an object.
+    pub(crate) fn is_of_a_version(&self) -> bool {
+        matches!(&self.input, Input::S3(call) if call.parameter("versionId").is_some())
+    }
+}
+
 /// The input of an operation.
 #[derive(Debug)]
 pub(crate) enum Input {

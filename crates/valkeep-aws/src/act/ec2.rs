@@ -128,28 +128,14 @@ pub(super) async fn delete_security_group(aws: &Inner, id: &SecurityGroupId) -> 
     gone_or_done(gone)
 }
 
-pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags, remove: &[String]) -> Result<(), Failure> {
-    if !set.is_empty() {
-        aws.once
-            .ec2
-            .create_tags()
-            .resources(id)
-            .set_tags(Some(pairs(set)))
-            .send()
-            .await
-            .named("ec2:CreateTags")?;
-    }
-    if !remove.is_empty() {
-        // A tag without a value removes the key whatever its value is.
-        let keys = remove.iter().map(|key| Tag::builder().key(key).build()).collect();
-        aws.once
-            .ec2
-            .delete_tags()
-            .resources(id)
-            .set_tags(Some(keys))
-            .send()
-            .await
-            .named("ec2:DeleteTags")?;
-    }
-    Ok(())
+pub(super) async fn tag(aws: &Inner, id: &str, set: &Tags) -> Result<(), Failure> {
+    aws.once
+        .ec2
+        .create_tags()
+        .resources(id)
+        .set_tags(Some(pairs(set)))
+        .send()
+        .await
+        .named("ec2:CreateTags")
+        .map(|_| ())
 }

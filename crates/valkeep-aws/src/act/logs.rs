@@ -65,37 +65,19 @@ pub(super) async fn put_retention(aws: &Inner, name: &str, days: u32) -> Result<
 }
 
 /// `name` is the group's name or its ARN.
-pub(super) async fn tag(
-    aws: &Inner,
-    desired: &Desired,
-    name: &str,
-    set: &Tags,
-    remove: &[String],
-) -> Result<(), Failure> {
+pub(super) async fn tag(aws: &Inner, desired: &Desired, name: &str, set: &Tags) -> Result<(), Failure> {
     let arn = if name.starts_with("arn:") {
         name.to_owned()
     } else {
         log_group_arn(desired, name)
     };
-    if !set.is_empty() {
-        aws.once
-            .logs
-            .tag_resource()
-            .resource_arn(&arn)
-            .set_tags(Some(map(set)))
-            .send()
-            .await
-            .named("logs:TagResource")?;
-    }
-    if !remove.is_empty() {
-        aws.once
-            .logs
-            .untag_resource()
-            .resource_arn(&arn)
-            .set_tag_keys(Some(remove.to_vec()))
-            .send()
-            .await
-            .named("logs:UntagResource")?;
-    }
-    Ok(())
+    aws.once
+        .logs
+        .tag_resource()
+        .resource_arn(&arn)
+        .set_tags(Some(map(set)))
+        .send()
+        .await
+        .named("logs:TagResource")
+        .map(|_| ())
 }

@@ -416,7 +416,7 @@ async fn whole_family(aws: &Inner, desired: &Desired) -> Result<Vec<ObservedDefi
         let arns = answer.task_definition_arns().iter();
         for arn in arns.filter(|arn| revision(arn, family).is_some()) {
             // One after the other: each is read once in the life of this process.
-            let found = describe_definition(aws, arn).await?;
+            let found = describe_definition(aws, arn, Look::Ours).await?;
             ours.extend(
                 found
                     .filter(|found| desired.identity.owns(&found.tags))

@@ -9,13 +9,15 @@ mod flags;
 mod forms;
 mod nearest;
 mod report;
+mod settings;
 mod shape;
 mod tree;
 mod walk;
 
 use crate::{Document, Findings};
-use report::Report;
-use tree::At;
+use report::{Report, Subject};
+use tree::{At, Node};
+use valkeep_core::Limits;
 
 /// The longest document that is read. 1 MiB is about 500 times the example; longer ones are hostile or mistaken.
 pub const LIMIT_BYTES: usize = 1024 * 1024;
@@ -24,15 +26,31 @@ const NAME_BYTES: usize = 64 * 1024;
 
 /// Reads a document. All findings at once, by position; `file` is only for messages.
 pub fn read(file: &str, bytes: &[u8]) -> Result<Document, Findings> {
-    let mut report = Report::new(file);
+    read_as(Report::new(file, Subject::Document), bytes, |root, report| {
+        shape::document(file, root, report)
+    })
+}
+
+/// Reads an operator's settings. All findings at once, by position; `file` is only for messages.
+pub fn read_settings(file: &str, bytes: &[u8]) -> Result<Limits, Findings> {
+    read_as(Report::new(file, Subject::Settings), bytes, settings::settings)
+}
+
+fn read_as<T>(
+    mut report: Report,
+    bytes: &[u8],
+    shape: impl FnOnce(&Node, &mut Report) -> Option<T>,
+) -> Result<T, Findings> {
     if bytes.len() > LIMIT_BYTES {
         let problem = format!("the file has {} bytes, at most {LIMIT_BYTES} are read", bytes.len());
-        report.say(At::START, "", problem, "start from `manifests/examples/minimal.yaml`");
+        let instead = report.subject.example();
+        report.say(At::START, "", problem, instead);
         return Err(report.into_findings());
     }
-    let document = tree::parse(bytes, &mut report).and_then(|root| shape::document(file, &root, &mut report));
-    if let (Some(document), true) = (document, report.is_empty()) {
-        return Ok(document);
+    let root = tree::parse(bytes, &mut report);
+    let value = root.and_then(|root| shape(&root, &mut report));
+    if let (Some(value), true) = (value, report.is_empty()) {
+        return Ok(value);
     }
     if report.is_empty() {
         report.add(At::START, "", shape::bug());

@@ -11,8 +11,36 @@ const QUOTE_MAX: usize = 60;
 /// Everything that was found wrong so far.
 pub(super) struct Report {
     file: String,
+    pub(super) subject: Subject,
     findings: Vec<Finding>,
     more: bool,
+}
+
+/// What is read: advice differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// A document.
+    Document,
+    /// An operator's settings.
+    Settings,
+}
+
+impl Subject {
+    /// Where somebody begins who has written something else altogether.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Subject::Document => "start from `manifests/examples/minimal.yaml`",
+            Subject::Settings => "start from `manifests/settings/example.yaml`",
+        }
+    }
+
+    /// What to write in place of an alias. Patterns often begin with a star.
+    pub(super) fn instead_of_alias(self) -> &'static str {
+        match self {
+            Subject::Document => "write the value out",
+            Subject::Settings => "put a pattern that begins with `*` in quotes",
+        }
+    }
 }
 
 /// What is wrong with a value, and what to write instead.
@@ -32,9 +60,10 @@ impl Wrong {
 }
 
 impl Report {
-    pub(super) fn new(file: &str) -> Self {
+    pub(super) fn new(file: &str, subject: Subject) -> Self {
         Self {
             file: file.to_owned(),
+            subject,
             findings: Vec::new(),
             more: false,
         }
@@ -79,7 +108,7 @@ impl Report {
                 column: 0,
                 path: String::new(),
                 problem: format!("there is more wrong than these {FINDINGS_MAX} findings"),
-                instead: Some("start from `manifests/examples/minimal.yaml`".to_owned()),
+                instead: Some(self.subject.example().to_owned()),
             });
         }
         Findings(self.findings)

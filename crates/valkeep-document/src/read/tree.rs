@@ -84,12 +84,8 @@ pub(super) fn parse(bytes: &[u8], report: &mut Report) -> Option<Node> {
     }
     let root = tree.root.take();
     if root.is_none() && report.is_empty() {
-        report.say(
-            At::START,
-            "",
-            "the file has no document",
-            "start from `manifests/examples/minimal.yaml`",
-        );
+        let instead = report.subject.example();
+        report.say(At::START, "", "the file has no document", instead);
     }
     root
 }
@@ -282,7 +278,7 @@ impl Tree<'_> {
                     start,
                     &path,
                     "is an alias; anchors and aliases are not read",
-                    "write the value out",
+                    self.report.subject.instead_of_alias(),
                 );
                 self.attach(Node {
                     at: start,
@@ -364,13 +360,10 @@ impl Tree<'_> {
 
     fn count(&mut self, start: At) -> bool {
         self.nodes += 1;
+        let example = self.report.subject.example();
         if self.nodes > NODES_MAX {
-            self.report.say(
-                start,
-                "",
-                format!("the file has more than {NODES_MAX} values"),
-                "start from `manifests/examples/minimal.yaml`",
-            );
+            self.report
+                .say(start, "", format!("the file has more than {NODES_MAX} values"), example);
         } else if self.stack.len() > DEPTH_MAX {
             self.report.say(
                 start,

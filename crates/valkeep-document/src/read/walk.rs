@@ -5,7 +5,7 @@
 use super::elsewhere::elsewhere;
 use super::forms::Form;
 use super::nearest::nearest;
-use super::report::{Report, Wrong, all_of, one_of, quote};
+use super::report::{Report, Subject, Wrong, all_of, one_of, quote};
 use super::tree::{At, Key, Node, Value, join};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -76,7 +76,7 @@ impl<'n> Field<'n> {
                     })
                     .collect(),
             ),
-            Value::Text { text, .. } if !text.is_empty() => self.unfit(
+            Value::Text { text, plain } if !(*plain && is_null(text)) => self.unfit(
                 report,
                 "a list",
                 Some(format!("write `[{}]`", text.chars().take(60).collect::<String>())),
@@ -367,7 +367,11 @@ impl<'n> Map<'n> {
             let advice = advice
                 .map(|(_, advice)| (*advice).to_owned())
                 .or_else(near)
-                .or_else(|| elsewhere(&key.text));
+                .or_else(|| {
+                    (report.subject == Subject::Document)
+                        .then(|| elsewhere(&key.text))
+                        .flatten()
+                });
             let instead = match advice {
                 Some(advice) => advice,
                 None => match self.known.as_slice() {

@@ -12,6 +12,7 @@ fn scope() -> Scope {
         region: "eu-west-1".into(),
         installation: "default".into(),
         dns_grace_s: 90,
+        limits: valkeep_core::Limits::default(),
     }
 }
 

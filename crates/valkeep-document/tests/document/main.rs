@@ -9,6 +9,7 @@ mod fixtures;
 mod generated;
 mod hostile;
 mod properties;
+mod settings;
 mod status;
 
 use std::path::PathBuf;

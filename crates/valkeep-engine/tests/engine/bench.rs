@@ -69,6 +69,7 @@ impl World {
                 region: "eu-west-1".to_owned(),
                 installation: "default".to_owned(),
                 dns_grace_s: self.dns_grace_s,
+                limits: valkeep_core::Limits::default(),
             },
         )
     }

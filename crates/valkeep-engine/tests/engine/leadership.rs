@@ -120,6 +120,7 @@ impl Pair {
                 region: "eu-west-1".to_owned(),
                 installation: "default".to_owned(),
                 dns_grace_s: 0,
+                limits: valkeep_core::Limits::default(),
             },
         )
         .sharing(Arc::new(lease.clone()), me)

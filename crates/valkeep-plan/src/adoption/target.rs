@@ -193,7 +193,9 @@ fn overlay_of(
     access_point: Option<&AccessPoint>,
     base: &RawDefinition,
 ) -> Result<RawDefinition, overlay::Refusal> {
-    let spec = &input.desired.access_point;
+    // Of an access point that is taken, path and owner are its own.
+    let found = input.as_found();
+    let spec = &found.access_point;
     let server = &input.desired.server;
     overlay::lay_over(
         base,

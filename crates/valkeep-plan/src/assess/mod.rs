@@ -110,13 +110,15 @@ pub fn assess(
         .map(|(type_, resources)| (*type_, part(desired, observed, plan, &holds, *type_, resources)))
         .collect();
     let without_server = deleting.filter(|_| observed.valkey.present().is_none());
-    parts.push((
-        ConditionType::PersistenceHealthy,
+    let healthy = if is_outside(&holds) {
+        not_looked_at()
+    } else {
         without_server.map_or_else(
             || persistence::healthy(desired, observed, context.now),
             deletion::server,
-        ),
-    ));
+        )
+    };
+    parts.push((ConditionType::PersistenceHealthy, healthy));
     let ready = match deleting {
         Some(_) => deletion::ready(plan, &holds),
         None => ready(&parts),
@@ -198,6 +200,9 @@ fn part(
             .collect();
         return Verdict::new(status, worst.reason.to_string(), messages(&same));
     }
+    if is_outside(holds) && type_ != ConditionType::DocumentValid {
+        return not_looked_at();
+    }
     let steps: Vec<String> = plan
         .steps
         .iter()
@@ -236,6 +241,19 @@ fn part(
         format!("{message}; note: {}", messages(&notices))
     };
     Verdict::new(ConditionStatus::True, reason, message)
+}
+
+/// Whether the document names what the operator does not permit.
+fn is_outside(holds: &[Hold]) -> bool {
+    holds.iter().any(|hold| hold.reason == HoldReason::NotPermitted)
+}
+
+fn not_looked_at() -> Verdict {
+    Verdict::new(
+        ConditionStatus::Unknown,
+        HoldReason::NotPermitted.to_string(),
+        "not looked after while the document is for something that the operator does not permit",
+    )
 }
 
 /// By the deployment's own state, never by the text of an event.

@@ -4,6 +4,7 @@
 mod adoption;
 mod definition;
 mod deletion;
+mod limits;
 mod taken;
 
 use definition::{Seen, examine_definition};
@@ -63,6 +64,8 @@ pub enum Rule {
     NotInUse,
     /// Data is deleted without a backup and without a waiver.
     DataKept,
+    /// Something is touched that the operator does not permit.
+    WithinLimits,
 }
 
 impl fmt::Display for Objection {
@@ -89,6 +92,7 @@ pub fn critic(desired: &Desired, observed: &Observed, plan: &Plan) -> Result<(),
     };
     one_step_a_resource(&mut court, &plan.steps);
     for step in &plan.steps {
+        limits::examine_limits(&mut court, step);
         examine(&mut court, step);
     }
     if court.objections.is_empty() {

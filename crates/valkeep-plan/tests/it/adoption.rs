@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use std::path::Path;
 use valkeep_core::desired::{Adopted, FirstTransition, Origin};
 use valkeep_core::identity::{TAG_ADOPTED, TAG_BASE, TAG_STARTING};
+use valkeep_core::limits::{Allowed, Pattern};
 use valkeep_core::observed::{
     Deployment, ObservedDefinition, Rollout, ScalingTarget, Service, ServiceKind, ServiceSettings, ServiceStatus,
 };
 use valkeep_core::task_definition::EfsVolume;
 use valkeep_core::{Desired, Fact, HoldReason, Observed, RawDefinition, Step, Tags};
 use valkeep_plan::overlay::{Overlay, lay_over, take_off};
-use valkeep_plan::{fold, plan};
+use valkeep_plan::{Rule, critic, fold, plan};
 
 const BASE: &str = "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:7";
 
@@ -523,4 +524,42 @@ fn the_critic_refuses_what_would_change_somebody_elses_settings_or_lose_a_cache(
         judged(&adopting(FirstTransition::Wait), &before, mark),
         [valkeep_plan::Rule::NoStaleLoad]
     );
+}
+
+/// valkeep would hand image and roles over in its own name, whoever chose them.
+#[test]
+fn an_adopted_service_is_judged_by_what_is_found_on_it() {
+    let open = adopting(FirstTransition::AcceptLoss);
+    let mut shut = open.clone();
+    let other = Pattern::parse("registry.example.com/*").expect("a pattern");
+    shut.limits.images = Allowed::only(vec![other]);
+    let mut world = terraformed(one_of(&corpus()[0].0));
+    assert!(valkeep_plan::is_permitted(&shut), "the document names no image");
+    let held = checked(&shut, &world);
+    assert!(held.steps.is_empty());
+    let [hold] = &held.holds[..] else {
+        panic!("{:#?}", held.holds);
+    };
+    assert_eq!(hold.reason, HoldReason::NotPermitted);
+    assert!(hold.message.starts_with(BASE), "{}", hold.message);
+
+    // The critic sees it in the revision that would be registered.
+    let mut aws = Aws::default();
+    for _ in 0..20 {
+        let next = plan(&open, &world, now());
+        let registers = |step: &Step| matches!(step, Step::RegisterRevision { .. });
+        if next.steps.iter().any(registers) {
+            let objections = critic(&shut, &world, &next).expect_err("an image that is not permitted");
+            assert!(
+                objections.iter().all(|one| one.rule == Rule::WithinLimits),
+                "{objections:?}"
+            );
+            return;
+        }
+        for step in &next.steps {
+            fold(&mut world, step, &aws.answer(step));
+        }
+        settle(&mut world);
+    }
+    panic!("no revision is registered");
 }

@@ -10,7 +10,7 @@ use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGrou
 use valkeep_core::observed::{NamedGroups, Role, Rollout, Subnet, Subnets, Task};
 use valkeep_core::task_definition::LaunchType;
 use valkeep_core::valkey::{SavePoints, SaveRule};
-use valkeep_core::{Desired, Done, Fact, HoldKind, Identity, Observed, Plan, Step, Timestamp, ValkeyInfo};
+use valkeep_core::{Desired, Done, Fact, HoldKind, Identity, Limits, Observed, Plan, Step, Timestamp, ValkeyInfo};
 use valkeep_plan::{critic, fold, imagine, plan};
 
 pub(crate) const NOW: &str = "2026-03-01T12:00:00Z";
@@ -116,6 +116,7 @@ pub(crate) fn desired() -> Desired {
         look_now: None,
         load_stale_dump: false,
         deletion: None,
+        limits: Limits::default(),
     }
 }
 

@@ -8,13 +8,13 @@ use crate::world;
 use serde_json::Value;
 use std::fmt::Write as _;
 use valkeep_aws::Survey;
-use valkeep_core::RawDefinition;
+use valkeep_core::{Limits, RawDefinition};
 use valkeep_plan::overlay::{Started, carries_overlay, started, take_off};
 
 /// Writes the document.
 pub(crate) async fn import(args: ImportArgs) -> Result<Exit, CommandError> {
     let aws = world::aws().await;
-    let scope = world::scope(&aws, &args.scope).await?;
+    let scope = world::scope(&aws, &args.scope, &Limits::default()).await?;
     let ImportArgs { cluster, service, .. } = &args;
     let Some(survey) = aws.survey(cluster, service).await? else {
         return Err(

@@ -2,6 +2,7 @@
 
 mod apply;
 mod completions;
+mod iam_policy;
 mod import;
 mod mutate;
 mod plan;
@@ -30,6 +31,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Wait(args) => block_on(wait::wait(args)),
         Command::Import(args) => block_on(import::import(args)),
         Command::Mutate(args) => mutate::mutate(&args),
+        Command::IamPolicy(args) => block_on(iam_policy::iam_policy(args)),
         Command::Schema(args) => schema::schema(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Reference => reference::reference(),

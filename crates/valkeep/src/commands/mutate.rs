@@ -12,7 +12,7 @@ use std::path::Path;
 use valkeep_core::desired::{Persistence, Snapshots};
 use valkeep_core::identity::OVERLAY_VOLUME;
 use valkeep_core::task_definition::EfsVolume;
-use valkeep_core::{Desired, RawDefinition, Scope};
+use valkeep_core::{Desired, Limits, RawDefinition, Scope};
 use valkeep_plan::overlay::{Overlay, Refusal, lay_over, take_off};
 
 /// A task definition has at most 64 KiB; what is longer is none.
@@ -28,6 +28,7 @@ pub(crate) fn mutate(args: &MutateArgs) -> Result<Exit, CommandError> {
         region: document.spec.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
         installation: "default".to_owned(),
         dns_grace_s: 0,
+        limits: Limits::default(),
     };
     let desired = document.desired(&scope, 0).map_err(crate::input::invalid)?;
     if desired.created().is_some() {
@@ -61,8 +62,16 @@ fn laid_over(
 ) -> Result<RawDefinition, CommandError> {
     let volume = EfsVolume {
         name: OVERLAY_VOLUME.to_owned(),
-        file_system: args.file_system.clone(),
-        access_point: args.access_point.clone(),
+        file_system: given(
+            "--file-system",
+            args.file_system.as_ref(),
+            desired.file_system.taken.as_ref(),
+        )?,
+        access_point: given(
+            "--access-point",
+            args.access_point.as_ref(),
+            desired.access_point.taken.as_ref(),
+        )?,
     };
     let spec = &desired.access_point;
     let role = match &args.task_role_arn {
@@ -93,6 +102,14 @@ fn laid_over(
     .map_err(|refusal| {
         let Refusal { message, hint, .. } = refusal;
         CommandError::user(message).hint(hint)
+    })
+}
+
+/// An id from the command line, or else from the document, which has it where it takes what exists.
+fn given<T: Clone>(flag: &str, argument: Option<&T>, document: Option<&T>) -> Result<T, CommandError> {
+    argument.or(document).cloned().ok_or_else(|| {
+        CommandError::usage(format!("{flag} is missing, and the document does not name it either"))
+            .hint("`valkeep status NAME` shows file system and access point of a document")
     })
 }
 

@@ -7,7 +7,7 @@ use crate::input::{self, File};
 use crate::output::Out;
 use crate::output::plan::{self as view, PlanView};
 use crate::values::TextOrJson;
-use crate::{stores, world};
+use crate::{settings, stores, world};
 use std::net::SocketAddr;
 use std::path::Path;
 use valkeep_aws::Aws;
@@ -17,9 +17,10 @@ use valkeep_document::Document;
 
 /// Shows the plan.
 pub(crate) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
+    let limits = settings::limits(&args.limits)?;
     let (document, generation) = document(&args).await?;
     let aws = world::aws().await;
-    let scope = world::scope(&aws, &args.scope).await?;
+    let scope = world::scope(&aws, &args.scope, &limits).await?;
     let desired = document.desired(&scope, generation).map_err(input::invalid)?;
     let observed = observe(&aws, &desired).await;
     let now = world::SystemClock.now();
@@ -60,6 +61,9 @@ async fn document(args: &PlanArgs) -> Result<(Document, i64), CommandError> {
 }
 
 async fn observe(aws: &Aws, desired: &Desired) -> Observed {
+    if !valkeep_plan::is_permitted(desired) {
+        return Observed::nothing();
+    }
     let mut observed = aws.observe(desired).await;
     if let Some(ip) = observed.serving_task().and_then(|task| task.ip) {
         let address = SocketAddr::new(ip, desired.server.port);

@@ -6,26 +6,27 @@ use crate::exit::Exit;
 use crate::output::status::{self as view, Row};
 use crate::output::{Out, talk};
 use crate::world::SystemClock;
-use crate::{replicas, signals, stores, world};
+use crate::{replicas, settings, signals, stores, world};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 use valkeep_aws::{Aws, Options};
-use valkeep_core::{ConditionType, FailureKind, Scope, Timestamp};
+use valkeep_core::{ConditionType, FailureKind, Limits, Scope, Timestamp};
 use valkeep_engine::{CancellationToken, DocumentState, Engine, Finished, Leadership, LeaseState, Settings, Standing};
 
 /// Keeps every document true until it is told to stop, or until all are at rest.
 pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     // The command line is judged before anything is asked for.
     let lease = replicas::lease(&args.replicas, &stores::places(&args.stores)?)?;
+    let limits = settings::limits(&args.limits)?;
     let shutdown = signals::shutdown()?;
     let aws = world::aws_at(args.rate_share).await;
     let scope = if args.once {
-        world::scope(&aws, &args.scope).await?
+        world::scope(&aws, &args.scope, &limits).await?
     } else {
-        match patient_scope(&aws, &args.scope, &shutdown).await? {
+        match patient_scope(&aws, &args.scope, &limits, &shutdown).await? {
             Some(scope) => scope,
             None => return Ok(Exit::Ok),
         }
@@ -40,6 +41,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         lease = lease.as_ref().map_or("none: this is the only replica".to_owned(), ToString::to_string),
         "valkeep starts"
     );
+    if let Some(open) = settings::open(&limits) {
+        warn!(
+            not_limited = open,
+            "documents may name any of these, as far as valkeep's own permissions go; --settings limits them"
+        );
+    }
     if args.once {
         // A service waits for a store that is away; here it would be waited for without end.
         for store in &stores {
@@ -97,11 +104,12 @@ const PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_m
 async fn patient_scope(
     aws: &Aws,
     args: &ScopeArgs,
+    limits: &Limits,
     shutdown: &CancellationToken,
 ) -> Result<Option<Scope>, CommandError> {
     let mut wait = PATIENCE.0;
     loop {
-        let failure = match world::look_up_scope(aws, args).await? {
+        let failure = match world::look_up_scope(aws, args, limits).await? {
             Ok(scope) => return Ok(Some(scope)),
             Err(failure) => failure,
         };

@@ -2,6 +2,7 @@
 
 mod aws;
 mod golden;
+mod limits;
 mod mutate;
 mod run;
 mod sandbox;

@@ -317,7 +317,10 @@ fn or<'n, T>(
     }
 }
 
-fn or_default<'n, T: Default>(field: Option<Field<'n>>, read: impl FnOnce(Field<'n>) -> Option<T>) -> Option<T> {
+pub(super) fn or_default<'n, T: Default>(
+    field: Option<Field<'n>>,
+    read: impl FnOnce(Field<'n>) -> Option<T>,
+) -> Option<T> {
     or(field, T::default, read)
 }
 

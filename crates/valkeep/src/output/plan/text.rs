@@ -211,6 +211,7 @@ mod tests {
             region: "eu-west-1".into(),
             installation: "default".into(),
             dns_grace_s: 90,
+            limits: valkeep_core::Limits::default(),
         };
         let document = valkeep_document::read("a.yaml", DOCUMENT.as_bytes()).expect("valid");
         let desired = document.desired(&scope, 1).expect("in scope");
