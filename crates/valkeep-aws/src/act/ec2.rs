@@ -119,6 +119,7 @@ pub(super) async fn revoke(
 /// again.
 pub(super) async fn delete_security_group(aws: &Inner, id: &SecurityGroupId) -> Result<Done, Failure> {
     let gone = aws
+        .once
         .ec2
         .delete_security_group()
         .group_id(id.as_str())

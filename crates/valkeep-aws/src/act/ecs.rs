@@ -308,6 +308,7 @@ pub(super) async fn stop_service(aws: &Inner, cluster: &str, name: &str, arn: &s
 /// Deletes a service at desired count 0. One that is draining or gone already is as good.
 pub(super) async fn delete_service(aws: &Inner, cluster: &str, name: &str) -> Result<Done, Failure> {
     let gone = aws
+        .once
         .ecs
         .delete_service()
         .cluster(cluster)
@@ -329,6 +330,7 @@ pub(super) async fn delete_service(aws: &Inner, cluster: &str, name: &str) -> Re
 /// Deregisters one revision. ECS refuses one that is INACTIVE already with the same code as a wrong name.
 pub(super) async fn deregister(aws: &Inner, arn: &str) -> Result<Done, Failure> {
     let gone = aws
+        .once
         .ecs
         .deregister_task_definition()
         .task_definition(arn)

@@ -340,6 +340,7 @@ pub(super) async fn create_access_point(
 
 pub(super) async fn delete_access_point(aws: &Inner, id: &AccessPointId) -> Result<Done, Failure> {
     let gone = aws
+        .once
         .efs
         .delete_access_point()
         .access_point_id(id.as_str())
@@ -351,6 +352,7 @@ pub(super) async fn delete_access_point(aws: &Inner, id: &AccessPointId) -> Resu
 
 pub(super) async fn delete_mount_target(aws: &Inner, id: &MountTargetId) -> Result<Done, Failure> {
     let gone = aws
+        .once
         .efs
         .delete_mount_target()
         .mount_target_id(id.as_str())
@@ -390,6 +392,7 @@ pub(super) async fn delete_file_system(aws: &Inner, desired: &Desired, id: &File
         return Ok(Done::Changed);
     }
     let gone = aws
+        .once
         .efs
         .delete_file_system()
         .file_system_id(id.as_str())

@@ -22,6 +22,7 @@ pub(super) async fn put_role_policy(aws: &Inner, role: &str, policy: &str, docum
 
 pub(super) async fn delete_role_policy(aws: &Inner, role: &str, policy: &str) -> Result<Done, Failure> {
     let gone = aws
+        .once
         .iam
         .delete_role_policy()
         .role_name(role)

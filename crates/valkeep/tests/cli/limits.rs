@@ -92,7 +92,15 @@ fn wrong_settings_end_every_command_that_reads_them_with_all_findings() {
         .file("a.yaml", crate::sandbox::DOCUMENT);
     for args in [
         &["plan", "a.yaml", "--settings", "settings.yaml"][..],
-        &["run", "--store", "file:docs", "--once", "--settings", "settings.yaml"],
+        &[
+            "run",
+            "--store",
+            "file:docs",
+            "--single-replica",
+            "--once",
+            "--settings",
+            "settings.yaml",
+        ],
         &[
             "iam-policy",
             "--store",
