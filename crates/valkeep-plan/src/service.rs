@@ -191,7 +191,7 @@ fn existing(input: Input, found: &Service, target: &Target, draft: &mut Draft) {
     let needs = needs(input);
     if runs_without_lock(input, found, target) {
         match adoption::replace_without_lock(input, found, target, needs.are_met(), draft) {
-            Next::Step(step) => return draft.step(step),
+            Next::Step(step) => return draft.step(*step),
             Next::Held => return needs.hold(&format!("the new definition of {name}"), draft),
             Next::Back => {
                 return draft.step(Step::StartService {

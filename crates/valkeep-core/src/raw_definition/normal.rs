@@ -31,7 +31,7 @@ pub(super) fn definition(registration: &Value) -> Value {
     for found in objects(&mut members, "volumes") {
         volume(found);
     }
-    compact(&Value::Object(members), false).unwrap_or_else(|| json!({}))
+    compact(&Value::Object(members)).unwrap_or_else(|| json!({}))
 }
 
 fn container(members: &mut Map<String, Value>, awsvpc: bool) {
@@ -119,7 +119,7 @@ fn default(members: &mut Map<String, Value>, member: &str, value: &Value) {
 fn sort(members: &mut Map<String, Value>, member: &str) {
     if let Some(Value::Array(items)) = members.get_mut(member) {
         // Sorted keys, or one element with two orders of keys would be two.
-        items.sort_by_cached_key(|item| compact(item, false).map(|item| item.to_string()));
+        items.sort_by_cached_key(|item| compact(item).map(|item| item.to_string()));
     }
 }
 
@@ -132,23 +132,19 @@ fn size(members: &mut Map<String, Value>, member: &str, unit: &str) {
     }
 }
 
-/// Without nulls, empty lists and empty objects, keys sorted. Below `free` an empty text is a value, and so it is
-/// anywhere: only what holds nothing goes.
-fn compact(value: &Value, free: bool) -> Option<Value> {
+/// Without nulls, empty lists and empty objects, keys sorted. An empty text is a value: only what holds nothing goes.
+fn compact(value: &Value) -> Option<Value> {
     match value {
         Value::Null => None,
         Value::Array(items) if items.is_empty() => None,
         // An element is never taken out: lists of two and of three elements differ.
         Value::Array(items) => Some(Value::Array(
-            items
-                .iter()
-                .map(|item| compact(item, false).unwrap_or(Value::Null))
-                .collect(),
+            items.iter().map(|item| compact(item).unwrap_or(Value::Null)).collect(),
         )),
         Value::Object(members) => {
             let mut kept: Vec<(String, Value)> = members
                 .iter()
-                .filter_map(|(name, value)| Some((name.clone(), compact(value, free || is_free(name))?)))
+                .filter_map(|(name, value)| Some((name.clone(), compact(value)?)))
                 .collect();
             if kept.is_empty() {
                 return None;

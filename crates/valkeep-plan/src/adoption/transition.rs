@@ -16,7 +16,7 @@ use valkeep_core::{Fact, HoldReason, Resource, Step, Tags};
 /// What to do about a running definition without the lock.
 pub(crate) enum Next {
     /// This step, and nothing else on the service.
-    Step(Step),
+    Step(Box<Step>),
     /// Nothing now; the draft says why.
     Held,
     /// No task is left: settings and definition may be changed in one call.
@@ -53,7 +53,7 @@ pub(crate) fn replace_without_lock(
             Next::Back
         } else if !down && marked {
             // It was marked and is not down yet, and now it need not be.
-            Next::Step(Step::ClearStarting { arn: found.arn.clone() })
+            Next::Step(Box::new(Step::ClearStarting { arn: found.arn.clone() }))
         } else {
             Next::Held
         };
@@ -74,7 +74,7 @@ pub(crate) fn replace_without_lock(
     if may_lose(input) {
         if marked {
             // The document gave the cache up when it was marked, and does so no more.
-            return Next::Step(Step::ClearStarting { arn: found.arn.clone() });
+            return Next::Step(Box::new(Step::ClearStarting { arn: found.arn.clone() }));
         }
         draft.stalled(
             Resource::Service,
@@ -88,7 +88,7 @@ pub(crate) fn replace_without_lock(
         );
         return Next::Held;
     }
-    Next::Step(if marked {
+    Next::Step(Box::new(if marked {
         Step::SetDesired {
             cluster: input.desired.identity.cluster.clone(),
             name: name.clone(),
@@ -102,7 +102,7 @@ pub(crate) fn replace_without_lock(
             set: Tags::from([(TAG_STARTING.to_owned(), "true".to_owned())]),
             remove: Vec::new(),
         }
-    })
+    }))
 }
 
 /// Whether stopping the server would lose a cache that the document has not given up.

@@ -55,13 +55,13 @@ impl Command {
                 words: all[1..].to_vec(),
             });
         }
-        Err(Refusal::command(format!("its entry point is {}", all[0])))
+        Err(Refusal::command(&format!("its entry point is {}", all[0])))
     }
 
     /// What the official images' entry point does: a flag or a file in front means the server.
     fn through_image(init: Vec<String>, image: &str, mut words: Vec<String>) -> Result<Self, Refusal> {
         let Some(program) = official_program(image) else {
-            return Err(Refusal::command(format!(
+            return Err(Refusal::command(&format!(
                 "the entry point of the image {image} is its own, and only those of the official valkey and redis images are known"
             )));
         };
@@ -70,9 +70,9 @@ impl Command {
         }
         match words.first() {
             None => words.push(program.to_owned()),
-            Some(first) if first.starts_with('-') || first.ends_with(".conf") => words.insert(0, program.to_owned()),
+            Some(first) if first.starts_with('-') || is_configuration(first) => words.insert(0, program.to_owned()),
             Some(first) if is_server(first) => {}
-            Some(first) => return Err(Refusal::command(format!("its command is {first}"))),
+            Some(first) => return Err(Refusal::command(&format!("its command is {first}"))),
         }
         let program = words.remove(0);
         Ok(Self {
@@ -84,7 +84,7 @@ impl Command {
     }
 
     fn from_script(init: Vec<String>, script: &str) -> Result<Self, Refusal> {
-        let refuse = |why: &str| Refusal::command(format!("its shell command {why}: {script}"));
+        let refuse = |why: &str| Refusal::command(&format!("its shell command {why}: {script}"));
         if let Some(what) = more_than_a_command(script) {
             return Err(refuse(&format!("has {what}")));
         }
@@ -171,8 +171,13 @@ fn script_of(words: &[String]) -> Result<Option<String>, Refusal> {
     }
     match (flag.as_str(), rest) {
         ("-c" | "-ec" | "-exc" | "-euc", [script]) => Ok(Some(script.clone())),
-        _ => Err(Refusal::command(format!("its shell is called with {flag}"))),
+        _ => Err(Refusal::command(&format!("its shell is called with {flag}"))),
     }
+}
+
+/// To the letter, as the entry point compares.
+fn is_configuration(word: &str) -> bool {
+    word.strip_suffix(".conf").is_some()
 }
 
 fn is_server(word: &str) -> bool {

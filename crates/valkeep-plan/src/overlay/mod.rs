@@ -66,7 +66,7 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn command(why: String) -> Self {
+    pub(crate) fn command(why: &str) -> Self {
         Self::new(
             HoldReason::CommandNotUnderstood,
             format!("how the server is started is not understood: {why}"),
@@ -266,7 +266,7 @@ fn fits(base: &RawDefinition) -> Result<(), Refusal> {
         .and_then(|platform| platform["operatingSystemFamily"].as_str())
         .unwrap_or("LINUX");
     if system != "LINUX" {
-        return Err(Refusal::command(format!("it runs on {system}")));
+        return Err(Refusal::command(&format!("it runs on {system}")));
     }
     Ok(())
 }
@@ -494,12 +494,11 @@ fn put_environment(container: &mut Map<String, Value>, overlay: &Overlay) -> Res
 
 /// Puts a value in place of another, and remembers the other; nothing is remembered where both are the same.
 fn replace(container: &mut Map<String, Value>, member: &str, value: Value, originals: &mut Map<String, Value>) {
-    let before = container
-        .insert(member.to_owned(), value.clone())
-        .unwrap_or(Value::Null);
-    if before != value {
-        originals.insert(member.to_owned(), before);
+    if container.get(member) == Some(&value) {
+        return;
     }
+    let before = container.insert(member.to_owned(), value);
+    originals.insert(member.to_owned(), before.unwrap_or(Value::Null));
 }
 
 fn container_mut<'a>(definition: &'a mut RawDefinition, name: &str) -> Option<&'a mut Map<String, Value>> {
