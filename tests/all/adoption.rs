@@ -106,6 +106,7 @@ async fn every_definition_is_taken_over_and_given_back() -> Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::print_stdout, reason = "the figures are for people")]
 async fn a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_each() -> Result<()> {
     const SERVICES: usize = 100;
     let scene = scene();

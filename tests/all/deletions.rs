@@ -236,7 +236,7 @@ async fn interrupted(operation: &str) -> (Scene, Running) {
 
 /// Nothing goes for an hour.
 async fn stays(scene: &Scene, running: &Running) {
-    sleep(Duration::from_mins(60)).await;
+    sleep(Duration::from_hours(1)).await;
     let left = scene.inventory();
     assert_eq!(
         (left.file_systems, left.mount_targets),

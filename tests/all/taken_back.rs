@@ -104,7 +104,7 @@ async fn answers(scene: &Scene, expected: &str, words: &[&str]) -> Result<()> {
                 .args(words)
                 .output()
                 .context("valkey-cli")?;
-            last = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            String::from_utf8_lossy(&output.stdout).trim().clone_into(&mut last);
         }
         sleep(Duration::from_millis(100)).await;
     }

@@ -152,12 +152,14 @@ impl Scene {
         }
         let input = json!({ "FileSystemId": id, "ClientToken": service });
         let access_point = text(&self.look(Service::Efs, "CreateAccessPoint", &input)["AccessPointId"]);
-        let role = definition.text("taskRoleArn").and_then(|arn| arn.rsplit('/').next());
-        let role = role.unwrap_or(world::TASK_ROLE);
+        let task_role = definition
+            .text("taskRoleArn")
+            .and_then(|arn| arn.rsplit('/').next())
+            .unwrap_or(world::TASK_ROLE);
         let policy = json!({ "Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Action": "elasticfilesystem:Client*", "Resource": "*" }] });
         let input = json!({
-            "RoleName": role, "PolicyName": "terraform-shared", "PolicyDocument": policy.to_string() });
+            "RoleName": task_role, "PolicyName": "terraform-shared", "PolicyDocument": policy.to_string() });
         self.look(Service::Iam, "PutRolePolicy", &input);
         let whole = whole.replace(FILE_SYSTEM, &id).replace(ACCESS_POINT, &access_point);
         RawDefinition::new(serde_json::from_str(&whole).expect("it was JSON")).expect("an object")

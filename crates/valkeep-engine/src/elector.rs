@@ -98,10 +98,9 @@ impl Elector {
             return Action::Rest(self.leading.map_or(at, |leading| at.min(leading.until)));
         }
         let expect = match &self.seen {
-            Seen::Unknown => return Action::Read,
             Seen::Absent => Expect::Absent,
             Seen::Is(stored) if self.may_take(stored, now) => Expect::Tag(stored.tag.clone()),
-            Seen::Is(_) => return Action::Read,
+            Seen::Unknown | Seen::Is(_) => return Action::Read,
         };
         self.writes += 1;
         let record = LeaseRecord {

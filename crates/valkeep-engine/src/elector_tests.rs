@@ -88,6 +88,7 @@ fn record(holder: &str) -> LeaseRecord {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer, as the store gives it")]
 fn stored(tag: &str, record: LeaseRecord) -> Result<Option<StoredLease>, LeaseError> {
     Ok(Some(StoredLease {
         tag: tag.to_owned(),
@@ -95,6 +96,7 @@ fn stored(tag: &str, record: LeaseRecord) -> Result<Option<StoredLease>, LeaseEr
     }))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer, as the store gives it")]
 fn yes(tag: &str) -> Result<Written, LeaseError> {
     Ok(Written::Yes(tag.to_owned()))
 }

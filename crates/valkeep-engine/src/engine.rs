@@ -233,8 +233,8 @@ async fn term<W: World, P: Probe, C: Clock>(
     stats: &watch::Sender<QueueStats>,
     shutdown: &CancellationToken,
 ) -> Report {
-    let (nudges, nudged) = mpsc::channel(NUDGES_MAX);
-    let keeper = Arc::new(Keeper::new(parts.clone(), mandate.clone(), nudges));
+    let (sender, nudged) = mpsc::channel(NUDGES_MAX);
+    let keeper = Arc::new(Keeper::new(parts.clone(), mandate.clone(), sender));
     let settings = &keeper.parts.settings;
     let mut background = JoinSet::new();
     // The gate opens when every store was listed once or failed to: documents of a store that answers do not wait for

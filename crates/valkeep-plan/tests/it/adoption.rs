@@ -359,32 +359,33 @@ fn deploy(world: &mut Observed, arn: &str, raw: RawDefinition) {
     world.tasks = Fact::Present(vec![task(arn)]);
 }
 
+type Change = fn(&mut Observed);
+
 #[test]
 fn what_cannot_be_taken_over_is_stalled_with_a_next_step_and_nothing_is_made() {
     let document = adopting(FirstTransition::AcceptLoss);
-    type Change = fn(&mut Observed);
     let cases: [(HoldReason, Change); 13] = [
         (HoldReason::UnsupportedScheduling, |world| {
-            kind(world).scheduling = "DAEMON".into()
+            kind(world).scheduling = "DAEMON".into();
         }),
         (HoldReason::UnsupportedController, |world| {
-            kind(world).controller = "CODE_DEPLOY".into()
+            kind(world).controller = "CODE_DEPLOY".into();
         }),
         (HoldReason::UnsupportedStrategy, |world| {
-            kind(world).strategy = "BLUE_GREEN".into()
+            kind(world).strategy = "BLUE_GREEN".into();
         }),
         (HoldReason::MoreThanOneTask, |world| service(world).desired = 2),
         (HoldReason::Autoscaled, |world| {
             world.scaling = Fact::Present(ScalingTarget { min: 1, max: 4 });
         }),
         (HoldReason::OtherNetwork, |world| {
-            service(world).settings.subnets.push(subnet("subnet-0fffffffffffffff9"))
+            service(world).settings.subnets.push(subnet("subnet-0fffffffffffffff9"));
         }),
         (HoldReason::OtherNetwork, |world| {
-            service(world).settings.groups = vec![sg("sg-0999999999999999a")]
+            service(world).settings.groups = vec![sg("sg-0999999999999999a")];
         }),
         (HoldReason::UnsupportedNetworkMode, |world| {
-            edit(world, |task| task["networkMode"] = json!("bridge"))
+            edit(world, |task| task["networkMode"] = json!("bridge"));
         }),
         (HoldReason::AmbiguousContainer, |world| {
             edit(world, |task| task["containerDefinitions"][0]["name"] = json!("cache"));
@@ -401,12 +402,12 @@ fn what_cannot_be_taken_over_is_stalled_with_a_next_step_and_nothing_is_made() {
         }),
         (HoldReason::CommandNotUnderstood, |world| {
             edit(world, |task| {
-                task["containerDefinitions"][0]["image"] = json!("bitnami/valkey:8.0")
+                task["containerDefinitions"][0]["image"] = json!("bitnami/valkey:8.0");
             });
         }),
         (HoldReason::OtherRole, |world| {
             edit(world, |task| {
-                task["taskRoleArn"] = json!("arn:aws:iam::123456789012:role/another")
+                task["taskRoleArn"] = json!("arn:aws:iam::123456789012:role/another");
             });
         }),
         (HoldReason::WouldHideData, |world| {
@@ -535,10 +536,10 @@ fn an_adopted_service_is_judged_by_what_is_found_on_it() {
     shut.limits.images = Allowed::only(vec![other]);
     let mut world = terraformed(one_of(&corpus()[0].0));
     assert!(valkeep_plan::is_permitted(&shut), "the document names no image");
-    let held = checked(&shut, &world);
-    assert!(held.steps.is_empty());
-    let [hold] = &held.holds[..] else {
-        panic!("{:#?}", held.holds);
+    let planned = checked(&shut, &world);
+    assert!(planned.steps.is_empty());
+    let [hold] = &planned.holds[..] else {
+        panic!("{:#?}", planned.holds);
     };
     assert_eq!(hold.reason, HoldReason::NotPermitted);
     assert!(hold.message.starts_with(BASE), "{}", hold.message);

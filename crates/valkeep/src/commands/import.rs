@@ -33,9 +33,10 @@ pub(crate) async fn import(args: ImportArgs) -> Result<Exit, CommandError> {
 }
 
 fn document(region: &str, cluster: &str, service: &str, survey: &Survey) -> Result<String, CommandError> {
-    let definition = match carries_overlay(&survey.definition) {
-        true => take_off(&survey.definition).unwrap_or_else(|| survey.definition.clone()),
-        false => survey.definition.clone(),
+    let definition = if carries_overlay(&survey.definition) {
+        take_off(&survey.definition).unwrap_or_else(|| survey.definition.clone())
+    } else {
+        survey.definition.clone()
     };
     let Some(vpc) = &survey.vpc else {
         return Err(CommandError::user(format!("the service {service} has no subnets"))
