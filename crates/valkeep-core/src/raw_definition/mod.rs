@@ -2,7 +2,7 @@
 //!
 //! What somebody else maintains is carried in this form and never through types, so that nothing of it can be dropped
 //! on the way. Two definitions are compared by what they mean ([`RawDefinition::same`]), with the defaults that ECS
-//! fills in and the orders that it does not keep taken out ([`normal`]).
+//! fills in and the orders that it does not keep taken out ([`RawDefinition::normal`]).
 
 mod normal;
 
