@@ -167,6 +167,7 @@ impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
             &*self.parts.clock,
             &self.mandate,
             &self.stop,
+            || lock(&self.table).view(key).is_some_and(|now| now.is_as(view)),
             desired,
         )
         .await;

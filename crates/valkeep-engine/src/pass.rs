@@ -63,13 +63,15 @@ impl<'a> Permit<'a> {
     }
 }
 
-/// Runs one pass. `stop` ends it between two rounds, the end of the mandate before its next step.
+/// Runs one pass. `stop` ends it between two rounds, and so does a newer version of the document (`is_current`): what a
+/// document no longer says is not carried on with. The end of the mandate ends it before its next step.
 pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
     world: &W,
     probe: &P,
     clock: &C,
     mandate: &Mandate,
     stop: &CancellationToken,
+    is_current: impl Fn() -> bool,
     desired: &Desired,
 ) -> Pass {
     let observed = look(world, probe, desired).await;
@@ -101,7 +103,7 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
         let Some(permit) = Permit::of(desired) else {
             break;
         };
-        if stop.is_cancelled() || mandate.is_over() {
+        if stop.is_cancelled() || mandate.is_over() || !is_current() {
             break;
         }
         let plan_now = &found.plan;
