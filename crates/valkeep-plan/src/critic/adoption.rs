@@ -167,7 +167,7 @@ pub(super) fn runs_without_us(court: &Court) -> bool {
         .filter(|task| !task.is_stopped())
         .map(|task| task.task_definition.as_str())
         .collect();
-    let seen_all = left.len() >= (service.running + service.pending) as usize;
+    let seen_all = left.len() >= service.running.saturating_add(service.pending) as usize;
     let deployed = service.deployments.iter().map(|one| one.task_definition.as_str());
     let mut arns = left
         .iter()
