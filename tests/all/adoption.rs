@@ -6,10 +6,10 @@ use localaws::{Delays, world};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
-use valkeep_core::identity::TAG_BASE;
+use valkeep_core::identity::{TAG_BASE, TAG_PREFIX};
 use valkeep_core::{Desired, HoldKind, HoldReason, RawDefinition};
 use valkeep_tests::pass::{Pass, pass};
-use valkeep_tests::scene::Scene;
+use valkeep_tests::scene::{Scene, asking_for};
 use valkeep_tests::terraform::{adopting, corpus, definition};
 
 const ACCEPT: &str = "AcceptLoss";
@@ -102,6 +102,61 @@ async fn every_definition_is_taken_over_and_given_back() -> Result<()> {
         assert_eq!(service["deploymentConfiguration"], settings, "{}", one.name);
         assert_eq!(service["desiredCount"], 1);
     }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_was_taken_over_outlives_the_deletion_of_its_document() -> Result<()> {
+    let scene = scene();
+    let base = scene.terraformed("cache", &definition("seed").registered).await;
+    let before = scene.service("cache");
+    let document = adopting("cache", ACCEPT);
+    settle(&scene, &document).await?;
+    let overlay = scene.service("cache")["taskDefinition"].clone();
+
+    let doomed = |document: &str| asking_for(&["delete", "delete-without-backup"], document, "cache");
+    for asked in [
+        doomed(&document),
+        doomed(&format!("{document}  persistence: {{enabled: false}}\n")),
+    ] {
+        let held = one_pass(&scene, &asked).await?;
+        assert_eq!(held.done, Vec::new());
+        let hold = held.plan.holds.iter().find(|hold| hold.kind == HoldKind::Stalled);
+        assert_eq!(hold.expect("it is said").reason, HoldReason::InUse);
+    }
+    assert_eq!(scene.service("cache")["taskDefinition"], overlay);
+
+    let off = format!("{document}  persistence: {{enabled: false}}\n");
+    settle(&scene, &off).await?;
+    let deployment = scene.service("cache")["deployments"][0]["id"].clone();
+    let done = settle(&scene, &doomed(&off)).await?;
+    for expected in [
+        "elasticfilesystem:DeleteAccessPoint",
+        "elasticfilesystem:DeleteFileSystem",
+        "iam:DeleteRolePolicy",
+        "ec2:DeleteSecurityGroup",
+    ] {
+        assert_eq!(count(&done, expected), 1, "{expected}: {done:?}");
+    }
+    assert!(
+        !done
+            .iter()
+            .any(|call| ["ecs:UpdateService", "ecs:DeleteService"].contains(call)),
+        "{done:?}"
+    );
+    let after = scene.service("cache");
+    for same in ["desiredCount", "deploymentConfiguration"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    assert_eq!(after["runningCount"], 1);
+    assert_eq!(after["taskDefinition"], json!(base));
+    assert_eq!(after["deployments"][0]["id"], deployment, "no deployment was started");
+    assert!(!after["tags"].to_string().contains(TAG_PREFIX), "{}", after["tags"]);
+    let arn = overlay.as_str().expect("an ARN");
+    assert_eq!(scene.described(arn).text("status"), Some("INACTIVE"));
+    assert_eq!(scene.described(&base).text("status"), Some("ACTIVE"));
+    let rest = one_pass(&scene, &doomed(&off)).await?;
+    assert!(rest.done.is_empty() && rest.plan.is_converged());
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! Plans the deletion that a document asks for: looks at what is left, and finds the next step. Keeps no memory of its own,
 //! so it goes on wherever it was cut off.
 //!
-//! Goes by the owner tag alone. What does not carry it (a service, file system or access point that somebody else made, also
+//! Goes by the owner tag alone; a service that was adopted stays, and has to run without the directory first. What does not carry it (a service, file system or access point that somebody else made, also
 //! where the document names it as its own) is left, and where it may be using what is ours, everything waits for its owner.
 //! While anything cannot be seen, nothing goes that may be needed by what is there.
 
+use crate::adoption;
 use crate::draft::{Draft, Input, list};
 use valkeep_core::desired::Deletion;
 use valkeep_core::identity::{TAG_DATA_FILE, TAG_POLICY, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
@@ -21,7 +22,7 @@ const MARKS: [&str; 3] = [TAG_DATA_FILE, TAG_WRITTEN_BY, TAG_SNAPSHOTS_ENDED];
 /// Plans the deletion.
 pub(crate) fn deletion(input: Input, asked: Deletion, draft: &mut Draft) {
     // What a person has to decide is asked before the first step.
-    if lacks_backup(input, asked, draft) || is_used_by_others(input, draft) {
+    if is_used_by_adopted(input, draft) || lacks_backup(input, asked, draft) || is_used_by_others(input, draft) {
         return;
     }
     kept(input, draft);
@@ -31,6 +32,17 @@ pub(crate) fn deletion(input: Input, asked: Deletion, draft: &mut Draft) {
     role_policy(input, draft);
     security_group(input, draft);
     revisions(input, draft);
+    if let Some(found) = input.observed.service.present().filter(|_| is_adopted(input))
+        && draft.is_at_rest()
+        && let Some(step) = adoption::unmark(input, found)
+    {
+        draft.step(step);
+    }
+}
+
+/// Whether somebody else makes the service: it stays, whatever its tags say.
+fn is_adopted(input: Input) -> bool {
+    input.desired.adopted().is_some()
 }
 
 /// The log of what went before is worth most when the rest is gone.
@@ -45,6 +57,14 @@ fn kept(input: Input, draft: &mut Draft) {
                 found.name
             ),
         );
+    }
+}
+
+/// An adopted service goes on running, so it must run without the directory first.
+fn is_used_by_adopted(input: Input, draft: &mut Draft) -> bool {
+    match &input.observed.service {
+        Fact::Present(found) if is_adopted(input) => !adoption::is_unused(input, found, draft),
+        Fact::Present(_) | Fact::Absent | Fact::Unknown(_) => false,
     }
 }
 
@@ -123,6 +143,15 @@ fn server_is_gone(input: Input, draft: &mut Draft) -> bool {
         Fact::Unknown(doubt) => {
             draft.doubt(Resource::Service, &format!("the service {name}"), doubt);
             false
+        }
+        // It was proved to use nothing of ours.
+        Fact::Present(_) if is_adopted(input) => {
+            draft.notice(
+                Resource::Service,
+                HoldReason::Kept,
+                format!("the service {name} is somebody else's and is left as it is"),
+            );
+            true
         }
         Fact::Present(found) if !input.owns(&found.tags) => another_service(input, draft),
         Fact::Present(found) => {
@@ -490,12 +519,17 @@ fn security_group(input: Input, draft: &mut Draft) {
 
 /// What could still be run of ours; the revisions stay readable.
 fn revisions(input: Input, draft: &mut Draft) {
-    let family = &input.desired.names.family;
+    let family = match (input.desired.adopted(), &input.observed.running_definition) {
+        (Some(_), Fact::Present(running)) => running.arn.as_str(),
+        _ => &input.desired.names.family,
+    };
     match &input.observed.family {
         Fact::Absent => {}
         Fact::Unknown(doubt) => draft.doubt(Resource::TaskDefinition, &format!("the revisions of {family}"), doubt),
         Fact::Present(revisions) => {
-            let ours = revisions.iter().filter(|found| found.active && input.owns(&found.tags));
+            let ours = revisions
+                .iter()
+                .filter(|found| found.active && input.owns(&found.tags) && !is_run(input, &found.arn));
             for found in ours.take(REVISIONS_MOST) {
                 draft.step(Step::DeregisterTaskDefinition {
                     arn: found.arn.clone(),
@@ -504,6 +538,18 @@ fn revisions(input: Input, draft: &mut Draft) {
             }
         }
     }
+}
+
+/// Whether an adopted service, which stays, runs this revision.
+fn is_run(input: Input, arn: &str) -> bool {
+    let adopted = input.observed.service.present().filter(|_| is_adopted(input));
+    adopted.is_some_and(|service| {
+        service.task_definition == arn
+            || service
+                .deployments
+                .iter()
+                .any(|deployment| deployment.task_definition == arn)
+    })
 }
 
 fn is_going(state: LifeCycle) -> bool {

@@ -124,6 +124,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether there is nothing to do and nothing to wait for.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.steps.is_empty() && self.holds.iter().all(|hold| hold.kind == HoldKind::Notice)
+    }
+
     /// Whether anything held so far needs a person.
     pub(crate) fn is_stalled(&self) -> bool {
         self.holds.iter().any(|hold| hold.kind == HoldKind::Stalled)

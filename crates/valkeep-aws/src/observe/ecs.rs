@@ -82,7 +82,7 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
     };
     let Some(found) = service.present() else {
         let family = match desired.origin {
-            _ if desired.deletion.is_some() => fact(whole_family(aws, desired).await.map(Some)),
+            _ if desired.deletion.is_some() => fact(whole_family(aws, desired, &desired.names.family).await.map(Some)),
             Origin::Created(_) => fact(
                 family(aws, &desired.names.family, FAMILY_FRESH_MAX, Look::Ours)
                     .await
@@ -181,9 +181,10 @@ async fn adopted_definitions(aws: &Inner, desired: &Desired, service: &Service) 
     let running = fact(describe_definition(aws, &service.task_definition, Look::Whole).await);
     let family_name = running
         .present()
-        .filter(|running| !settled_overlay(desired, running))
+        .filter(|running| desired.deletion.is_some() || !settled_overlay(desired, running))
         .and_then(|running| running.raw.as_ref()?.text("family").map(ToOwned::to_owned));
     let family = match family_name {
+        Some(name) if desired.deletion.is_some() => fact(whole_family(aws, desired, &name).await.map(Some)),
         Some(name) => fact(family(aws, &name, FAMILY_MAX, Look::Whole).await.map(Some)),
         None => Fact::not_looked("ecs:ListTaskDefinitions"),
     };
@@ -254,7 +255,7 @@ async fn definitions(aws: &Inner, desired: &Desired, service: &Service) -> Defin
         Fact::Unknown(_) => false,
     };
     let family = if desired.deletion.is_some() {
-        fact(whole_family(aws, desired).await.map(Some))
+        fact(whole_family(aws, desired, &desired.names.family).await.map(Some))
     } else if look {
         fact(
             family(aws, &desired.names.family, FAMILY_MAX, Look::Ours)
@@ -395,10 +396,9 @@ pub(crate) async fn family(
     Ok(found)
 }
 
-/// ACTIVE revisions of our family that are ours, newest first. Those that somebody else registered there are passed over.
-async fn whole_family(aws: &Inner, desired: &Desired) -> Result<Vec<ObservedDefinition>, Failure> {
+/// ACTIVE revisions of a family that are ours, newest first. Those that somebody else registered there are passed over.
+async fn whole_family(aws: &Inner, desired: &Desired, family: &str) -> Result<Vec<ObservedDefinition>, Failure> {
     const CALL: &str = "ecs:ListTaskDefinitions";
-    let family = &desired.names.family;
     let mut ours = Vec::new();
     let mut page: Option<String> = None;
     for _ in 0..FAMILY_PAGES_MAX {
@@ -437,6 +437,12 @@ async fn whole_family(aws: &Inner, desired: &Desired) -> Result<Vec<ObservedDefi
     Err(unexpected(CALL, "more than 1000 revisions of one family"))
 }
 
+/// The family in `arn:...:task-definition/FAMILY:REVISION`.
+fn family_of(arn: &str) -> Option<&str> {
+    let (_, name) = arn.rsplit_once('/')?;
+    Some(name.rsplit_once(':')?.0)
+}
+
 /// The revision in `arn:...:task-definition/FAMILY:REVISION`, if it is of this family.
 fn revision(arn: &str, family: &str) -> Option<u32> {
     let (_, name) = arn.rsplit_once('/')?;
@@ -449,7 +455,7 @@ async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> Result<Vec<
     let identity = &desired.identity;
     let (cluster, name) = (&identity.cluster, &identity.service);
     if desired.deletion.is_some() {
-        return every_task(aws, desired, Some(name)).await;
+        return every_task(aws, desired, Some(service)).await;
     }
     let of = Of::Service(name);
     let (running, stopped) = tokio::join!(list_tasks(aws, cluster, of, DesiredStatus::Running), async {
@@ -467,12 +473,18 @@ async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> Result<Vec<
 
 /// Every task that may use the directory: those of the service, and those of our family, whoever started them. All of
 /// them, or a failure.
-async fn every_task(aws: &Inner, desired: &Desired, service: Option<&str>) -> Result<Vec<Task>, Failure> {
+async fn every_task(aws: &Inner, desired: &Desired, service: Option<&Service>) -> Result<Vec<Task>, Failure> {
     let cluster = &desired.identity.cluster;
     let mut arns = Vec::new();
-    for of in [Of::Family(&desired.names.family)]
+    let run = service.and_then(|service| family_of(&service.task_definition));
+    let families = match desired.origin {
+        Origin::Created(_) => vec![desired.names.family.as_str()],
+        Origin::Adopted(_) => run.into_iter().chain([desired.names.family.as_str()]).collect(),
+    };
+    for of in families
         .into_iter()
-        .chain(service.map(Of::Service))
+        .map(Of::Family)
+        .chain(service.map(|_| Of::Service(&desired.identity.service)))
     {
         let (running, stopped) = tokio::join!(
             list_tasks(aws, cluster, of, DesiredStatus::Running),

@@ -3,9 +3,11 @@
 //! Ours are the persistence in its definition ([`target`]), the deployment settings that keep two servers apart, and two
 //! tags. Everything else is left as it is found.
 
+mod letting_go;
 mod target;
 mod transition;
 
+pub(crate) use letting_go::{is_unused, unmark};
 pub(crate) use target::target;
 pub(crate) use transition::{Next, replace_without_lock};
 

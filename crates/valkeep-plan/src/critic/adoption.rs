@@ -6,7 +6,7 @@ use super::{Court, Rule, running};
 use serde_json::{Map, Value};
 use valkeep_core::desired::{FirstTransition, Persistence};
 use valkeep_core::identity::{LABEL_BASE, OVERLAY_VOLUME, TAG_ADOPTED, TAG_OWNER, TAG_STARTING};
-use valkeep_core::observed::Service;
+use valkeep_core::observed::{LifeCycle, Service};
 use valkeep_core::{Fact, RawDefinition, Tags};
 
 /// Members of the server's container that are ours to set.
@@ -146,6 +146,88 @@ fn none_runs(court: &Court) -> bool {
             .service
             .present()
             .is_some_and(|found| found.running == 0 && found.pending == 0)
+}
+
+/// Whether an adopted service provably runs with nothing of ours: neither its definition nor that of any task names our
+/// storage or carries the lock. A definition that nobody has read may.
+pub(super) fn runs_without_us(court: &Court) -> bool {
+    let observed = court.observed;
+    let (Some(_), Some(service), Some(running)) = (
+        court.desired.adopted(),
+        observed.service.present(),
+        observed.running_definition.present(),
+    ) else {
+        return false;
+    };
+    let Fact::Present(tasks) = &observed.tasks else {
+        return false;
+    };
+    let left: Vec<&str> = tasks
+        .iter()
+        .filter(|task| !task.is_stopped())
+        .map(|task| task.task_definition.as_str())
+        .collect();
+    let seen_all = left.len() >= service.running.saturating_add(service.pending) as usize;
+    let deployed = service.deployments.iter().map(|one| one.task_definition.as_str());
+    let mut arns = left
+        .iter()
+        .copied()
+        .chain(deployed)
+        .chain([service.task_definition.as_str()]);
+    let known = [Some(running), observed.base.present()];
+    let clean = |arn: &str| {
+        let read = known.iter().flatten().find(|found| found.arn == arn);
+        let raw = read.and_then(|found| found.raw.as_deref());
+        raw.is_some_and(|raw| is_without_us(court, raw))
+    };
+    seen_all && !service.tags.contains_key(TAG_STARTING) && arns.all(clean)
+}
+
+fn is_without_us(court: &Court, definition: &RawDefinition) -> bool {
+    let observed = court.observed;
+    let volumes = Value::Array(definition.volumes().to_vec()).to_string();
+    let file_system = match &observed.file_system {
+        Fact::Present(found) => court.ours(&found.tags) && volumes.contains(found.id.as_str()),
+        Fact::Absent => return !is_laid_over(court, definition),
+        Fact::Unknown(_) => true,
+    };
+    let first = match &observed.access_point {
+        Fact::Present(point) => volumes.contains(point.id.as_str()),
+        Fact::Absent => false,
+        Fact::Unknown(_) => true,
+    };
+    let others = match &observed.other_access_points {
+        Fact::Present(points) => points
+            .iter()
+            .any(|point| court.ours(&point.tags) && volumes.contains(point.id.as_str())),
+        Fact::Absent => false,
+        Fact::Unknown(_) => true,
+    };
+    !file_system && !first && !others && !is_laid_over(court, definition)
+}
+
+fn is_laid_over(court: &Court, definition: &RawDefinition) -> bool {
+    Seen::raw(definition, &court.desired.server.container).is_none_or(|seen| seen.is_locked())
+}
+
+/// Our tags leave an adopted service only when nothing of ours is left that they speak for.
+pub(super) fn may_unmark(court: &mut Court) {
+    let observed = court.observed;
+    let storage = match &observed.file_system {
+        Fact::Present(found) => {
+            let going = matches!(found.state, LifeCycle::Deleting | LifeCycle::Deleted);
+            court.ours(&found.tags) && !going
+        }
+        Fact::Absent => false,
+        Fact::Unknown(_) => true,
+    };
+    let rest = observed.role_policy.is_absent()
+        && !observed
+            .security_group
+            .present()
+            .is_some_and(|group| court.ours(&group.tags));
+    let good = !storage && rest && runs_without_us(court);
+    court.require(good, Rule::NotInUse, "the service's tags go before what they speak for");
 }
 
 /// Everything of a definition that is not ours, by a name for people.

@@ -1,6 +1,6 @@
 //! What must hold before anything is deleted: asked for, ours, used by nobody, and no data without a backup or its waiver.
 
-use super::{Court, Rule};
+use super::{Court, Rule, adoption};
 use valkeep_core::observed::{AccessPoint, LifeCycle, ObservedDefinition, Task};
 use valkeep_core::{Fact, Step, Tags};
 
@@ -96,6 +96,12 @@ pub(super) fn examine_deletion(court: &mut Court, step: &Step) {
                 .iter()
                 .any(|found| found.arn == *arn && court.ours(&found.tags));
             court.require(ours, Rule::OnlyOurs, "a revision that is not ours");
+            let run = court
+                .observed
+                .service
+                .present()
+                .is_some_and(|found| court.desired.adopted().is_some() && found.task_definition == *arn);
+            court.require(!run, Rule::NotInUse, "a revision goes that the service runs");
             no_service_of_ours(court);
         }
         _ => {}
@@ -143,7 +149,7 @@ fn our_service<'a>(court: &mut Court<'a>, arn: &str) -> Option<&'a valkeep_core:
         .observed
         .service
         .present()
-        .filter(|found| found.arn == arn && court.ours(&found.tags));
+        .filter(|found| found.arn == arn && court.ours(&found.tags) && court.desired.adopted().is_none());
     court.require(
         found.is_some(),
         Rule::OnlyOurs,
@@ -163,7 +169,7 @@ fn is_our_file_system(court: &Court, id: &str) -> bool {
 /// Storage goes only when the service is proved to be gone with all of its tasks, and never from under data that has
 /// neither backup nor waiver.
 fn storage(court: &mut Court) {
-    let gone = court.observed.service.is_absent() && tasks_have_stopped(court);
+    let gone = court.observed.service.is_absent() && tasks_have_stopped(court) || adoption::runs_without_us(court);
     court.require(gone, Rule::NotInUse, "storage goes while a server may use it");
     let holds_data = match &court.observed.file_system {
         Fact::Present(found) => court.ours(&found.tags),
@@ -211,6 +217,7 @@ fn tasks_have_stopped(court: &Court) -> bool {
 fn no_service_of_ours(court: &mut Court) {
     let gone = match &court.observed.service {
         Fact::Absent => tasks_have_stopped(court),
+        Fact::Present(_) if court.desired.adopted().is_some() => adoption::runs_without_us(court),
         Fact::Present(found) => !court.ours(&found.tags),
         Fact::Unknown(_) => false,
     };

@@ -564,6 +564,9 @@ fn tag(court: &mut Court, resource: Resource, id: &str, set: &Tags, remove: &[St
         Rule::OnlyOurs,
         "a tag goes that is not valkeep's, or the owner's",
     );
+    if remove.iter().any(|key| key == TAG_ADOPTED) {
+        adoption::may_unmark(court);
+    }
     if set.contains_key(TAG_STARTING) {
         adoption::marked_to_start(court);
     }

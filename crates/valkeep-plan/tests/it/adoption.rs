@@ -14,7 +14,7 @@ use valkeep_core::{Desired, Fact, HoldReason, Observed, RawDefinition, Step, Tag
 use valkeep_plan::overlay::{Overlay, lay_over, take_off};
 use valkeep_plan::{Rule, critic, fold, plan};
 
-const BASE: &str = "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:7";
+pub(crate) const BASE: &str = "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:7";
 
 /// Every definition of the corpus, with its file's name.
 fn corpus() -> Vec<(String, RawDefinition)> {
@@ -35,7 +35,7 @@ fn corpus() -> Vec<(String, RawDefinition)> {
     found
 }
 
-fn one_of(name: &str) -> RawDefinition {
+pub(crate) fn one_of(name: &str) -> RawDefinition {
     let all = corpus();
     all.into_iter()
         .find(|(found, _)| found == name)
@@ -43,7 +43,7 @@ fn one_of(name: &str) -> RawDefinition {
         .1
 }
 
-fn adopting(first_transition: FirstTransition) -> Desired {
+pub(crate) fn adopting(first_transition: FirstTransition) -> Desired {
     Desired {
         origin: Origin::Adopted(Adopted { first_transition }),
         task_role: valkeep_core::desired::TaskRoleSpec {
@@ -54,14 +54,14 @@ fn adopting(first_transition: FirstTransition) -> Desired {
     }
 }
 
-fn disabling() -> Desired {
+pub(crate) fn disabling() -> Desired {
     Desired {
         persistence: valkeep_core::desired::Persistence::Disabled,
         ..adopting(FirstTransition::Wait)
     }
 }
 
-fn observed_revision(arn: &str, raw: RawDefinition, tags: Tags) -> ObservedDefinition {
+pub(crate) fn observed_revision(arn: &str, raw: RawDefinition, tags: Tags) -> ObservedDefinition {
     ObservedDefinition {
         arn: arn.into(),
         active: true,
@@ -72,7 +72,7 @@ fn observed_revision(arn: &str, raw: RawDefinition, tags: Tags) -> ObservedDefin
 }
 
 /// A service of Terraform's, running `base` with ECS's own deployment settings.
-fn terraformed(base: RawDefinition) -> Observed {
+pub(crate) fn terraformed(base: RawDefinition) -> Observed {
     let service = Service {
         arn: "arn:aws:ecs:eu-west-1:123456789012:service/cluster/cache".into(),
         status: ServiceStatus::Active,

@@ -6,6 +6,7 @@ mod deletion;
 mod drift;
 mod fresh;
 mod immutable;
+mod letting_go;
 mod limits;
 mod lock;
 mod properties;
