@@ -121,8 +121,8 @@ async fn a_service_that_was_taken_over_outlives_the_deletion_of_its_document() -
     ] {
         let held = one_pass(&scene, &asked).await?;
         assert_eq!(held.done, Vec::new());
-        let hold = held.plan.holds.iter().find(|hold| hold.kind == HoldKind::Stalled);
-        assert_eq!(hold.expect("it is said").reason, HoldReason::InUse);
+        let stalled = held.plan.holds.iter().find(|hold| hold.kind == HoldKind::Stalled);
+        assert_eq!(stalled.expect("it is said").reason, HoldReason::InUse);
     }
     assert_eq!(scene.service("cache")["taskDefinition"], overlay);
 
