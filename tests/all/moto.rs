@@ -12,11 +12,13 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use std::collections::BTreeMap;
 use tokio::process::Command;
 use valkeep_aws::{Aws, Options};
-use valkeep_core::{HoldKind, Limits, Resource, Timestamp};
+use valkeep_core::ports::World;
+use valkeep_core::{FailureKind, HoldKind, Limits, Resource, Step, Timestamp};
 use valkeep_store::{Expect, LeaseRecord, StoreUrl, Written};
 use valkeep_tests::moto::{Moto, python_program};
 use valkeep_tests::pass::{Pass, pass};
 use valkeep_tests::scene::example;
+use valkeep_tests::terraform::{adopting, corpus};
 
 #[tokio::test]
 async fn the_example_converges_on_moto_and_a_second_pass_changes_nothing() -> Result<()> {
@@ -161,3 +163,46 @@ fn config(moto: &Moto) -> SdkConfig {
         )))
         .build()
 }
+
+/// Definitions that somebody else maintains go through moto by valkeep's own call. What comes back means what was sent, or
+/// valkeep names what was dropped and leaves the revision unused.
+#[tokio::test]
+async fn definitions_of_others_come_back_whole_from_moto_or_what_is_lost_is_named() -> Result<()> {
+    let moto = Moto::start().await?;
+    seed(&moto).await?;
+    let aws = Aws::new(&config(&moto), Options::default());
+    let scope = aws.scope("default", 0, Limits::default()).await?;
+    let document = valkeep_document::read("adopted.yaml", adopting("cache", "Wait").as_bytes())
+        .map_err(|findings| anyhow::anyhow!("{findings}"))?;
+    let desired = document
+        .desired(&scope, 1)
+        .map_err(|findings| anyhow::anyhow!("{findings}"))?;
+    let mut lost = Vec::new();
+    for one in corpus() {
+        let step = Step::RegisterRevision {
+            from: "of nothing".to_owned(),
+            definition: Box::new(one.registered.clone()),
+            tags: desired.tags.clone(),
+        };
+        match aws.act(&desired, &step).await {
+            Ok(done) => {
+                // Asked again, the same revision is found: nothing is registered twice.
+                assert_eq!(aws.act(&desired, &step).await?, done, "{}", one.name);
+            }
+            Err(failure) if failure.kind == FailureKind::SettingsLost => {
+                let again = aws.act(&desired, &step).await;
+                assert_eq!(again.map_err(|failure| failure.kind), Err(FailureKind::SettingsLost));
+                lost.push(format!("{}: {}", one.name, failure.message));
+            }
+            Err(failure) => bail!("{}: {failure}", one.name),
+        }
+    }
+    assert_eq!(lost, LOST_BY_MOTO);
+    Ok(())
+}
+
+/// What moto 5.2.5 drops of a registration: the keys that no released ECS has, either.
+const LOST_BY_MOTO: &[&str] = &[
+    "keys-to-come: ECS did not keep containerDefinitions[valkey].observability, \
+     containerDefinitions[valkey].portMappings[0].laneCount, enclave",
+];

@@ -326,6 +326,17 @@ fn a_deploy_from_a_copy_of_ours_is_taken_as_it_is_and_its_base_is_the_copys() {
 }
 
 #[test]
+fn a_revision_that_was_deregistered_is_registered_anew() {
+    let document = adopting(FirstTransition::AcceptLoss);
+    let mut world = terraformed(one_of("seed"));
+    converge(&document, &mut world);
+    let running = world.running_definition.present_mut().expect("a definition");
+    running.active = false;
+    world.family = Fact::Present(Vec::new());
+    assert_eq!(calls(&checked(&document, &world)), ["ecs:RegisterTaskDefinition"]);
+}
+
+#[test]
 fn a_deploy_without_persistence_is_the_new_base() {
     let document = adopting(FirstTransition::AcceptLoss);
     let mut world = terraformed(one_of("seed"));

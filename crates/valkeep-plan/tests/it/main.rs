@@ -14,4 +14,5 @@ mod refusals;
 mod safety;
 mod taken;
 mod traps;
+mod traps_ecs;
 mod world;
