@@ -265,6 +265,16 @@ async fn the_task_of_the_template_converges_a_document_of_its_bucket() -> Result
         tokio::time::sleep(Duration::from_millis(300)).await;
     };
     let running = tasks(&aws, &service)?;
+    let said = |words: &str| -> Result<usize> {
+        let group = &template.properties("Logs", &names(&template)?)?["LogGroupName"];
+        let events = aws
+            .call(Service::Logs, "FilterLogEvents", &json!({ "logGroupName": group }))
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let events = events["events"].as_array().context("events")?;
+        let said = |event: &&Value| event["message"].as_str().is_some_and(|text| text.contains(words));
+        Ok(events.iter().filter(said).count())
+    };
+    let (leaders, followers) = (said("this valkeep leads")?, said("another valkeep leads")?);
     aws.shutdown().await;
     // Whoever serves has ended with the sender.
     let _ = stop.send(());
@@ -273,6 +283,7 @@ async fn the_task_of_the_template_converges_a_document_of_its_bucket() -> Result
     let running = running.as_array().context("tasks")?;
     let replicas = template.defaults()?["Replicas"].clone();
     assert_eq!(json!(running.len()), replicas, "{running:#?}");
+    assert_eq!((leaders, followers), (1, 1), "one leads and the other waits for it");
     assert!(
         running.iter().all(|task| task["lastStatus"] == "RUNNING"),
         "{running:#?}"
