@@ -13,6 +13,7 @@ mod moto;
 mod places;
 mod rare_calls;
 mod restarts;
+mod seed;
 mod stores;
 mod stories;
 mod taken;

@@ -94,7 +94,7 @@ fn main() -> Result<()> {
     let kept = keys::count_written(&fourth.address, "key", KEYS)?;
     println!(
         "{kept} of {KEYS} keys are in the task that runs the new definition, save = \"{}\"",
-        keys::save_points(&fourth.address)?
+        keys::setting(&fourth.address, "save")?
     );
     ensure!(kept == KEYS, "keys were lost over a change");
     ensure!(fourth.task != third.task, "the change was not rolled out");

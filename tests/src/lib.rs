@@ -1,8 +1,10 @@
 //! What the suites share: localaws as the SDK's HTTP client, a seeded world, a Valkey that answers as told, moto.
 
 pub mod in_process;
+pub mod keys;
 pub mod moto;
 pub mod pass;
+pub mod real;
 pub mod scene;
 pub mod story;
 pub mod template;

@@ -1,0 +1,215 @@
+//! The shipped program against a local AWS over TCP whose tasks are real Valkeys. What is typed and answered is printed, as a
+//! person would see it.
+#![expect(clippy::print_stdout, reason = "a walk that a person wants to follow")]
+
+use crate::scene::{self, DOCUMENTS, Scene, Server};
+use crate::valkey::ToldValkey;
+use anyhow::{Context, Result, ensure};
+use localaws::{AddressBlock, Call, Config, Delays, LocalAws, Service, TaskRunner, world};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+use valkeep_core::Limits;
+
+/// The access key of `valkeep run`, which tells its calls from those of people.
+const CONTROLLER: &str = "CONTROLLER";
+/// How often a wait looks. A wait is on a state, with a bound; this only says how fine.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A folder to work in, and an AWS to work on.
+#[derive(Debug)]
+pub struct Real {
+    /// The AWS. Its told Valkey is not asked: the tasks' own answer.
+    pub scene: Scene,
+    server: Server,
+    folder: TempDir,
+    _block: AddressBlock,
+}
+
+/// A task that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// ARN.
+    pub arn: String,
+    /// ARN of its definition.
+    pub definition: String,
+    /// `host:port`
+    pub address: String,
+}
+
+impl Real {
+    /// The world of the example document, which takes seconds for what AWS takes minutes for.
+    pub async fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let block = AddressBlock::reserve().context("no block of loopback addresses is free")?;
+        let aws = LocalAws::new(Config {
+            ip_block: block.octets(),
+            tasks: TaskRunner::Processes,
+            delays: Delays {
+                mount_target: 3.0,
+                file_system: 2.0,
+                dns: 1.0,
+                ..Delays::default()
+            },
+            data_dir: folder.path().join("aws"),
+            epoch: jiff::Timestamp::now(),
+            ..Config::default()
+        });
+        std::fs::create_dir(folder.path().join("aws"))?;
+        world::trigpointing(&aws);
+        let scene = Scene {
+            valkey: ToldValkey::healthy(aws.now()),
+            dns_grace_s: 2,
+            limits: Limits::default(),
+            aws,
+        };
+        let server = scene::serve(&scene.aws).await?;
+        Ok(Self {
+            scene,
+            server,
+            folder,
+            _block: block,
+        })
+    }
+
+    /// Writes a file into the folder.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        Ok(std::fs::write(self.folder.path().join(name), text)?)
+    }
+
+    /// Runs `valkeep` in the folder; what it printed. It must end with this exit code.
+    pub async fn valkeep(&self, code: i32, arguments: &[&str]) -> Result<String> {
+        println!("$ valkeep {}", arguments.join(" "));
+        let output = self.command("PERSON", arguments)?.output().await?;
+        let printed = String::from_utf8(output.stdout)?;
+        let said = String::from_utf8(output.stderr)?;
+        println!("{printed}{said}");
+        ensure!(
+            output.status.code() == Some(code),
+            "valkeep {} ended with {}, expected {code}",
+            arguments.join(" "),
+            output.status
+        );
+        Ok(printed)
+    }
+
+    /// Starts `valkeep run`, which ends with what is returned.
+    pub fn controller(&self) -> Result<Child> {
+        println!("$ valkeep run --store {DOCUMENTS} &\n");
+        let log = std::fs::File::create(self.folder.path().join("valkeep.log"))?;
+        let arguments = ["run", "--poll", "500ms", "--probe-interval", "1s", "--dns-grace", "2s"];
+        let mut command = self.command(CONTROLLER, &arguments)?;
+        Ok(command.stdout(log.try_clone()?).stderr(log).spawn()?)
+    }
+
+    /// What `valkeep run` has said until now.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.path().join("valkeep.log"))?)
+    }
+
+    /// What `valkeep run` has changed since the calls were last cleared, as `service:Operation`, its own documents, status and
+    /// lease left out.
+    pub fn changes(&self) -> Vec<String> {
+        let is_change = |call: &Call| call.mutating && call.access_key == CONTROLLER && call.service != Service::S3;
+        let calls = self.scene.aws.calls().into_iter().filter(is_change);
+        calls.map(|call| call.operation).collect()
+    }
+
+    /// The only task of a service, once it runs, answers and `is` what is waited for.
+    pub async fn task(&self, service: &str, bound: Duration, is: impl Fn(&Task) -> bool) -> Result<Task> {
+        let deadline = Instant::now() + bound;
+        loop {
+            let running = self.running(service)?;
+            if let [task] = running.as_slice()
+                && is(task)
+                && tokio::net::TcpStream::connect(&task.address).await.is_ok()
+                && crate::keys::ask(&task.address, "PING\n")?.trim() == "PONG"
+            {
+                return Ok(task.clone());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "not within {bound:?}, but {running:?}: {:#}",
+                self.scene.service(service)
+            );
+            sleep(LOOK).await;
+        }
+    }
+
+    fn running(&self, service: &str) -> Result<Vec<Task>> {
+        let input = json!({ "cluster": world::CLUSTER, "serviceName": service });
+        let listed = self.scene.look(Service::Ecs, "ListTasks", &input)["taskArns"].clone();
+        if listed == json!([]) {
+            return Ok(Vec::new());
+        }
+        let input = json!({ "cluster": world::CLUSTER, "tasks": listed });
+        let found = self.scene.look(Service::Ecs, "DescribeTasks", &input);
+        let tasks = found["tasks"].as_array().context("tasks")?;
+        let running = tasks.iter().filter(|task| task["lastStatus"] == "RUNNING");
+        running.map(|task| seen(task).context("a task has an address")).collect()
+    }
+
+    /// ECS `StopTask`, as a person would ask for it.
+    pub fn stop_task(&self, task: &Task) {
+        println!("$ aws ecs stop-task --cluster {} --task {}\n", world::CLUSTER, task.arn);
+        let input = json!({ "cluster": world::CLUSTER, "task": task.arn, "reason": "to see it come back" });
+        self.scene.look(Service::Ecs, "StopTask", &input);
+    }
+
+    /// `update-service --force-new-deployment`
+    pub fn force_new_deployment(&self, service: &str) {
+        println!(
+            "$ aws ecs update-service --cluster {} --service {service} --force-new-deployment\n",
+            world::CLUSTER
+        );
+        let input = json!({ "cluster": world::CLUSTER, "service": service, "forceNewDeployment": true });
+        self.scene.look(Service::Ecs, "UpdateService", &input);
+    }
+
+    /// Ends the tasks, and waits for that.
+    pub async fn stop(self) {
+        self.scene.aws.shutdown().await;
+    }
+
+    fn command(&self, access_key: &str, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program("valkeep")?);
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .envs([
+                ("AWS_ENDPOINT_URL", self.server.endpoint.as_str()),
+                ("AWS_REGION", "eu-west-1"),
+                ("AWS_ACCESS_KEY_ID", access_key),
+                ("AWS_SECRET_ACCESS_KEY", "tests"),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+                ("VALKEEP_STORE", DOCUMENTS),
+            ])
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+fn seen(task: &Value) -> Option<Task> {
+    let details = task["attachments"][0]["details"].as_array()?;
+    let ip = details
+        .iter()
+        .find(|detail| detail["name"] == "privateIPv4Address")?;
+    Some(Task {
+        arn: task["taskArn"].as_str()?.to_owned(),
+        definition: task["taskDefinitionArn"].as_str()?.to_owned(),
+        address: format!("{}:6379", ip["value"].as_str()?),
+    })
+}
+
+/// A program of this workspace; tests lie in a folder beside it.
+fn program(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let path = here.parent().and_then(Path::parent).context("target folder")?.join(name);
+    ensure!(path.exists(), "{} is not built; build the whole workspace", path.display());
+    Ok(path)
+}
