@@ -6,6 +6,8 @@ use crate::scene::{self, DOCUMENTS, Scene, Server};
 use crate::valkey::ToldValkey;
 use anyhow::{Context, Result, ensure};
 use localaws::{AddressBlock, Call, Config, Delays, LocalAws, Service, TaskRunner, world};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,6 +19,7 @@ use valkeep_core::Limits;
 
 /// The access key of `valkeep run`, which tells its calls from those of people.
 const CONTROLLER: &str = "CONTROLLER";
+const LOG: &str = "valkeep.log";
 /// How often a wait looks. A wait is on a state, with a bound; this only says how fine.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -84,39 +87,80 @@ impl Real {
     /// Runs `valkeep` in the folder; what it printed. It must end with this exit code.
     pub async fn valkeep(&self, code: i32, arguments: &[&str]) -> Result<String> {
         println!("$ valkeep {}", arguments.join(" "));
+        let printed = self.quiet(code, arguments).await?;
+        println!("{printed}");
+        Ok(printed)
+    }
+
+    /// The same without showing it.
+    pub async fn quiet(&self, code: i32, arguments: &[&str]) -> Result<String> {
         let output = self.command("PERSON", arguments)?.output().await?;
         let printed = String::from_utf8(output.stdout)?;
         let said = String::from_utf8(output.stderr)?;
-        println!("{printed}{said}");
         ensure!(
             output.status.code() == Some(code),
-            "valkeep {} ended with {}, expected {code}",
+            "valkeep {} ended with {}, expected {code}\n{printed}{said}\n{}",
             arguments.join(" "),
-            output.status
+            output.status,
+            self.log()
         );
         Ok(printed)
     }
 
-    /// Starts `valkeep run`, which ends with what is returned.
-    pub fn controller(&self) -> Result<Child> {
+    /// `valkeep status`, shown as people see it; what machines see.
+    pub async fn status(&self, name: &str) -> Result<Value> {
+        self.valkeep(0, &["status", name]).await?;
+        let printed = self.quiet(0, &["status", name, "--output", "json"]).await?;
+        serde_json::from_str(&printed).context("the status is JSON")
+    }
+
+    /// Starts `valkeep run`; it ends with what is returned.
+    pub fn controller(&self) -> Result<Controller> {
         println!("$ valkeep run --store {DOCUMENTS} &\n");
-        let log = std::fs::File::create(self.folder.path().join("valkeep.log"))?;
+        let log = std::fs::File::create(self.folder.path().join(LOG))?;
         let arguments = ["run", "--poll", "500ms", "--probe-interval", "1s", "--dns-grace", "2s"];
         let mut command = self.command(CONTROLLER, &arguments)?;
-        Ok(command.stdout(log.try_clone()?).stderr(log).spawn()?)
+        Ok(Controller(command.stdout(log.try_clone()?).stderr(log).spawn()?))
     }
 
-    /// What `valkeep run` has said until now.
-    pub fn log(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(self.folder.path().join("valkeep.log"))?)
+    /// What `valkeep run` has logged until now.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default()
     }
 
-    /// What `valkeep run` has changed since the calls were last cleared, as `service:Operation`, its own documents, status and
-    /// lease left out.
+    /// The operations by which `valkeep run` has changed anything since the calls were last cleared; its own documents,
+    /// status and lease left out.
     pub fn changes(&self) -> Vec<String> {
         let is_change = |call: &Call| call.mutating && call.access_key == CONTROLLER && call.service != Service::S3;
         let calls = self.scene.aws.calls().into_iter().filter(is_change);
         calls.map(|call| call.operation).collect()
+    }
+
+    /// How many of the changes are of this operation.
+    pub fn count(&self, operation: &str) -> usize {
+        self.changes().iter().filter(|change| *change == operation).count()
+    }
+
+    /// Forgets the calls until now.
+    pub fn clear_calls(&self) {
+        self.scene.aws.clear_calls();
+    }
+
+    /// Waits until the last deployment of a service has ended well.
+    pub async fn until_steady(&self, service: &str, bound: Duration) -> Result<()> {
+        let deadline = Instant::now() + bound;
+        loop {
+            let found = self.scene.service(service);
+            let deployments = found["deployments"].as_array().context("deployments")?;
+            if let [only] = deployments.as_slice()
+                && only["rolloutState"] == "COMPLETED"
+                && found["runningCount"] == found["desiredCount"]
+            {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "not steady within {bound:?}: {found:#}");
+            sleep(LOOK).await;
+        }
     }
 
     /// The only task of a service, once it runs, answers and `is` what is waited for.
@@ -150,7 +194,9 @@ impl Real {
         let found = self.scene.look(Service::Ecs, "DescribeTasks", &input);
         let tasks = found["tasks"].as_array().context("tasks")?;
         let running = tasks.iter().filter(|task| task["lastStatus"] == "RUNNING");
-        running.map(|task| seen(task).context("a task has an address")).collect()
+        running
+            .map(|task| seen(task).context("a task has an address"))
+            .collect()
     }
 
     /// ECS `StopTask`, as a person would ask for it.
@@ -194,11 +240,24 @@ impl Real {
     }
 }
 
+/// A running `valkeep run`; killed when it is dropped.
+#[derive(Debug)]
+pub struct Controller(Child);
+
+impl Controller {
+    /// SIGTERM, and waits; it must end well.
+    pub async fn stop(mut self) -> Result<()> {
+        let id = self.0.id().context("it runs")?;
+        kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGTERM)?;
+        let ended = self.0.wait().await?;
+        ensure!(ended.success(), "valkeep run ended with {ended}");
+        Ok(())
+    }
+}
+
 fn seen(task: &Value) -> Option<Task> {
     let details = task["attachments"][0]["details"].as_array()?;
-    let ip = details
-        .iter()
-        .find(|detail| detail["name"] == "privateIPv4Address")?;
+    let ip = details.iter().find(|detail| detail["name"] == "privateIPv4Address")?;
     Some(Task {
         arn: task["taskArn"].as_str()?.to_owned(),
         definition: task["taskDefinitionArn"].as_str()?.to_owned(),
@@ -209,7 +268,15 @@ fn seen(task: &Value) -> Option<Task> {
 /// A program of this workspace; tests lie in a folder beside it.
 fn program(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let path = here.parent().and_then(Path::parent).context("target folder")?.join(name);
-    ensure!(path.exists(), "{} is not built; build the whole workspace", path.display());
+    let path = here
+        .parent()
+        .and_then(Path::parent)
+        .context("target folder")?
+        .join(name);
+    ensure!(
+        path.exists(),
+        "{} is not built; build the whole workspace",
+        path.display()
+    );
     Ok(path)
 }

@@ -8,7 +8,7 @@ pub mod stopped_task;
 pub use failures::hold_for;
 pub use stopped_task::{Explanation, explain as explain_task};
 
-use crate::describe_step;
+use crate::{describe_step, overlay};
 use valkeep_core::desired::{Mode, Persistence};
 use valkeep_core::identity::TAG_PREFIX;
 use valkeep_core::observed::Rollout;
@@ -280,6 +280,14 @@ fn good(desired: &Desired, observed: &Observed, type_: ConditionType) -> (&'stat
             "kept as it is and not looked after: persistence is disabled".to_owned(),
         );
     }
+    if type_ == ConditionType::TaskDefinitionReady
+        && let Some(bare) = still_bare(desired, observed)
+    {
+        return (
+            "AsDesired",
+            format!("the definition with persistence is there; the service still runs {bare}"),
+        );
+    }
     let subject = match type_ {
         ConditionType::DocumentValid => return ("Valid", "the document is valid".to_owned()),
         ConditionType::NetworkReady => observed
@@ -325,6 +333,16 @@ fn good(desired: &Desired, observed: &Observed, type_: ConditionType) -> (&'stat
             |subject| format!("{subject} as the document says"),
         ),
     )
+}
+
+/// The definition of a service that is taken over, while it runs without the persistence that the document asks for.
+fn still_bare<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a str> {
+    if desired.adopted().is_none() || desired.persistence == Persistence::Disabled {
+        return None;
+    }
+    let running = observed.running_definition.present()?;
+    let raw = running.raw.as_ref()?;
+    (!overlay::is_locked(raw, &desired.server.container)).then(|| short_name(&running.arn))
 }
 
 /// What follows the last slash of an ARN: family and revision.
