@@ -189,9 +189,11 @@ async fn a_pipeline_deploys_a_copy_a_mutated_and_a_bare_definition_and_the_cache
     assert_eq!(real.count("RegisterTaskDefinition") + real.count("UpdateService"), 0);
 
     // Bare, as many pipelines do: the server between knows nothing; after it the last snapshot is there again.
-    let bare = real.scene.deploy(NAME, &raw(own.clone())?);
+    let unpersisted = real.scene.deploy(NAME, &raw(own.clone())?);
     let fourth = real
-        .task(NAME, SOON, |task| task.arn != third.arn && task.definition != bare)
+        .task(NAME, SOON, |task| {
+            task.arn != third.arn && task.definition != unpersisted
+        })
         .await?;
     assert_eq!(keys::count_written(&fourth.address, "key", KEYS)?, KEYS);
     rests(&real, &document, "the bare definition").await?;
@@ -201,7 +203,7 @@ async fn a_pipeline_deploys_a_copy_a_mutated_and_a_bare_definition_and_the_cache
     let disabled = document.replace("persistence:\n", "persistence:\n    enabled: false\n");
     apply_and_wait(&real, &disabled).await?;
     let last = real.task(NAME, SOON, |task| task.arn != fourth.arn).await?;
-    assert_eq!(last.definition, bare);
+    assert_eq!(last.definition, unpersisted);
     rests(&real, &disabled, "the way back").await?;
 
     controller.stop().await?;
