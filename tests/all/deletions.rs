@@ -4,8 +4,7 @@
 use localaws::{Delays, Fault, FaultKind, Service};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
-use valkeep_engine::{CancellationToken, Settings};
+use tokio::time::sleep;
 use valkeep_tests::scene::{Inventory, Running, Scene, asking_for, example};
 
 const NAME: &str = "trigpointing-valkey";
@@ -164,25 +163,7 @@ async fn at_every_call(kind: &FaultKind) {
     for nth in struck {
         let scene = converged().await;
         scene.put(KEY, &doomed());
-        let mut fault = Fault {
-            matches: localaws::Match::default(),
-            kind: kind.clone(),
-        }
-        .nth(nth as u64);
-        fault.matches.times = Some(1);
-        scene.aws.inject(fault);
-        let engine = tokio::spawn(scene.engine(Settings::default()).run(CancellationToken::new()));
-        let deadline = Instant::now() + GONE;
-        while scene.aws.calls().len() < nth {
-            assert!(Instant::now() < deadline, "call {nth} never came");
-            sleep(Duration::from_millis(1)).await;
-        }
-        engine.abort();
-        assert!(
-            engine.await.is_err_and(|error| error.is_cancelled()),
-            "killed at call {nth}"
-        );
-        scene.aws.clear_faults();
+        scene.kill_engine_at(nth, kind, GONE).await;
         delete(&scene, &format!("killed at call {nth} of {calls}")).await;
     }
 }

@@ -11,6 +11,7 @@ use valkeep_aws::policy::{Reach, policy};
 use valkeep_core::limits::{Allowed, Limits, Pattern};
 use valkeep_store::StoreUrl;
 use valkeep_tests::moto::python_program;
+use valkeep_tests::program;
 use valkeep_tests::scene::example;
 use valkeep_tests::template::{Names, Template, as_request};
 
@@ -23,19 +24,6 @@ const READY: Duration = Duration::from_mins(4);
 
 fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
-}
-
-/// The valkeep of this build, beside deps/, where this test lies.
-fn valkeep() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let folder = program.parent().and_then(Path::parent).context("target folder")?;
-    let valkeep = folder.join("valkeep");
-    ensure!(
-        valkeep.exists(),
-        "{} is not built; build the whole workspace",
-        valkeep.display()
-    );
-    Ok(valkeep)
 }
 
 /// Parameters that have no default, and what AWS knows.
@@ -133,7 +121,7 @@ fn the_role_of_the_template_is_what_iam_policy_prints() -> Result<()> {
     let template = Template::read(&deploy("valkeep.yaml"))?;
     let names = names(&template)?;
     let role = template.properties("Role", &names)?;
-    let output = Command::new(valkeep()?)
+    let output = Command::new(program::path("valkeep")?)
         .args(["iam-policy", "--account", ACCOUNT, "--region", REGION])
         .args(["--store", &format!("s3://{BUCKET}/docs/")])
         .args([
@@ -223,7 +211,7 @@ async fn the_task_of_the_template_converges_a_document_of_its_bucket() -> Result
         epoch: jiff::Timestamp::now(),
         programs: vec![Program {
             image: IMAGE.to_owned(),
-            file: valkeep()?,
+            file: program::path("valkeep")?,
             path: "/valkeep".to_owned(),
             environment: [
                 ("AWS_ENDPOINT_URL", endpoint.as_str()),

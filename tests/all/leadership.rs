@@ -7,15 +7,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 use valkeep_core::FailureKind;
 use valkeep_engine::{CancellationToken, Settings, Snapshot};
 use valkeep_tests::in_process::Cable;
 use valkeep_tests::pass::pass;
+use valkeep_tests::program;
 use valkeep_tests::scene::{self, Scene, example, example_for};
 
 const NAME: &str = "trigpointing-valkey";
@@ -268,19 +267,7 @@ async fn at_rest(scene: &Scene) -> Vec<FailureKind> {
 /// The shipped binary over TCP, twice. SIGKILL to the one that leads; the other one goes on.
 #[tokio::test]
 async fn a_real_leader_is_killed_and_the_other_process_goes_on_within_twenty_seconds() -> Result<()> {
-    let (scene, server) = real().await?;
-    let mut one = valkeep_run(&server.endpoint, "ONE")?;
-    until(&scene.aws, "ONE leads", SOON, |_| {
-        holder(&scene) == Some("ONE".to_owned())
-    })
-    .await?;
-    let mut two = valkeep_run(&server.endpoint, "TWO")?;
-    until(&scene.aws, "TWO looks at the lease", SOON, |calls| {
-        calls
-            .iter()
-            .any(|call| call.access_key == "TWO" && call.service == Service::S3)
-    })
-    .await?;
+    let (scene, _server, mut one, mut two) = two_processes().await?;
     until(&scene.aws, "ONE works", SOON, |calls| acts_of(calls, "ONE") > 5).await?;
     assert_eq!(acts_of(&scene.aws.calls(), "TWO"), 0);
 
@@ -307,19 +294,7 @@ async fn a_real_leader_is_killed_and_the_other_process_goes_on_within_twenty_sec
 /// SIGTERM: the lease is given up, and the other one need not wait for its end.
 #[tokio::test]
 async fn a_real_leader_is_stopped_and_the_other_process_goes_on_at_once() -> Result<()> {
-    let (scene, server) = real().await?;
-    let mut one = valkeep_run(&server.endpoint, "ONE")?;
-    until(&scene.aws, "ONE leads", SOON, |_| {
-        holder(&scene) == Some("ONE".to_owned())
-    })
-    .await?;
-    let mut two = valkeep_run(&server.endpoint, "TWO")?;
-    until(&scene.aws, "TWO looks at the lease", SOON, |calls| {
-        calls
-            .iter()
-            .any(|call| call.access_key == "TWO" && call.service == Service::S3)
-    })
-    .await?;
+    let (scene, _server, mut one, mut two) = two_processes().await?;
     let id = i32::try_from(one.id().context("it runs")?)?;
     kill(Pid::from_raw(id), Signal::SIGTERM)?;
     let ended = one.wait().await?;
@@ -376,6 +351,24 @@ async fn until(aws: &LocalAws, what: &str, bound: Duration, reached: impl Fn(&[C
     Ok(())
 }
 
+/// A world over TCP, and two processes of which the first one leads.
+async fn two_processes() -> Result<(Scene, scene::Server, Child, Child)> {
+    let (scene, server) = real().await?;
+    let one = program::valkeep_run(&server.endpoint, "ONE", &[])?;
+    until(&scene.aws, "ONE leads", SOON, |_| {
+        holder(&scene) == Some("ONE".to_owned())
+    })
+    .await?;
+    let two = program::valkeep_run(&server.endpoint, "TWO", &[])?;
+    until(&scene.aws, "TWO looks at the lease", SOON, |calls| {
+        calls
+            .iter()
+            .any(|call| call.access_key == "TWO" && call.service == Service::S3)
+    })
+    .await?;
+    Ok((scene, server, one, two))
+}
+
 /// A world that takes a while, over TCP.
 async fn real() -> Result<(Scene, scene::Server)> {
     let delays = Delays {
@@ -388,38 +381,6 @@ async fn real() -> Result<(Scene, scene::Server)> {
     scene.put("cache.yaml", &example("trigpointing-valkey.yaml"));
     let server = scene::serve(&scene.aws).await?;
     Ok((scene, server))
-}
-
-fn valkeep_run(endpoint: &str, access_key: &str) -> Result<Child> {
-    // Beside deps/, where this test lies.
-    let program = std::env::current_exe()?
-        .parent()
-        .and_then(Path::parent)
-        .context("target folder")?
-        .join("valkeep");
-    Command::new(&program)
-        .args([
-            "run",
-            "--store",
-            scene::DOCUMENTS,
-            "--poll",
-            "1s",
-            "--dns-grace",
-            "2s",
-            "--log",
-            "error",
-        ])
-        .envs([
-            ("AWS_ENDPOINT_URL", endpoint),
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ACCESS_KEY_ID", access_key),
-            ("AWS_SECRET_ACCESS_KEY", "tests"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-        ])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("{} does not start; build the whole workspace", program.display()))
 }
 
 /// Of the example document at rest.

@@ -18,6 +18,7 @@ use valkeep_store::{Expect, LeaseRecord, StoreUrl, Written};
 use valkeep_tests::moto::{Moto, python_program};
 use valkeep_tests::pass::{Pass, pass};
 use valkeep_tests::scene::example;
+use valkeep_tests::status;
 use valkeep_tests::terraform::{adopting, corpus};
 
 #[tokio::test]
@@ -72,26 +73,7 @@ async fn status_is_written_by_compare_and_swap_on_moto_too() -> Result<()> {
     let moto = Moto::start().await?;
     seed(&moto).await?;
     let aws = Aws::new(&config(&moto), Options::default());
-    for url in ["s3://valkeep-demo/docs/", "ssm:/valkeep/docs/"] {
-        let url: StoreUrl = url.parse()?;
-        let store = aws.store(url.clone(), url.default_status()?);
-        assert_eq!(store.read_status("cache").await?, None, "{url}");
-        let Written::Yes(first) = store.write_status("cache", b"{\"a\":1}", &Expect::Absent).await? else {
-            bail!("{url}: nobody else writes");
-        };
-        let Written::Yes(_) = store
-            .write_status("cache", b"{\"a\":2}", &Expect::Tag(first.clone()))
-            .await?
-        else {
-            bail!("{url}: nobody else writes");
-        };
-        let late = store.write_status("cache", b"{\"a\":3}", &Expect::Tag(first)).await?;
-        assert_eq!(late, Written::Conflict, "{url}");
-        let status = store.read_status("cache").await?.context("a status")?;
-        assert_eq!(status.body, b"{\"a\":2}", "{url}");
-        assert!(store.list().await?.is_empty(), "{url}: a status is no document");
-    }
-    Ok(())
+    status::is_written_by_compare_and_swap(&aws).await
 }
 
 #[tokio::test]

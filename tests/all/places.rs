@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
-use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 use valkeep_engine::{CancellationToken, Report, Settings};
+use valkeep_tests::program;
 use valkeep_tests::scene::{self, Scene, example_for};
 
 const ELSEWHERE: &str = "210987654321";
@@ -319,25 +319,12 @@ fn with_role(scene: &Scene, name: &str) -> String {
 }
 
 async fn plan(endpoint: &str, file: &Path) -> Result<Output> {
-    let program = std::env::current_exe()?
-        .parent()
-        .and_then(Path::parent)
-        .context("target folder")?
-        .join("valkeep");
-    Command::new(&program)
+    program::valkeep(endpoint, "tests")?
         .arg("plan")
         .arg(file)
-        .env_clear()
-        .envs([
-            ("AWS_ENDPOINT_URL", endpoint),
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ACCESS_KEY_ID", "tests"),
-            ("AWS_SECRET_ACCESS_KEY", "tests"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-        ])
         .output()
         .await
-        .with_context(|| format!("{} does not start; build the whole workspace", program.display()))
+        .context("valkeep does not start")
 }
 
 fn count(scene: &Scene, operation: &str, of: impl Fn(u16) -> bool) -> usize {

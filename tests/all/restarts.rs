@@ -1,13 +1,12 @@
 //! valkeep is killed: at every call it makes, and for real by SIGKILL. The next one finishes, and nothing is there twice.
 
-use anyhow::{Context, Result};
-use localaws::{Delays, Fault, FaultKind};
-use std::path::Path;
-use std::process::Stdio;
+use anyhow::Result;
+use localaws::{Delays, FaultKind};
 use std::time::Duration;
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep};
+use tokio::process::Child;
+use tokio::time::sleep;
 use valkeep_engine::{CancellationToken, Settings};
+use valkeep_tests::program;
 use valkeep_tests::scene::{self, Scene, example};
 
 const NAME: &str = "trigpointing-valkey";
@@ -65,38 +64,9 @@ async fn a_real_process_killed_again_and_again_leaves_one_of_everything() -> Res
     Ok(())
 }
 
+/// Alone: it would wait for the lease of the one that was killed; `leadership` shows that.
 fn valkeep_run(endpoint: &str) -> Result<Child> {
-    // Beside deps/, where this test lies.
-    let program = std::env::current_exe()?
-        .parent()
-        .and_then(Path::parent)
-        .context("target folder")?
-        .join("valkeep");
-    Command::new(&program)
-        .args([
-            "run",
-            // Each would wait for the lease of the one that was killed; `leadership` shows that.
-            "--single-replica",
-            "--store",
-            scene::DOCUMENTS,
-            "--poll",
-            "1s",
-            "--dns-grace",
-            "2s",
-            "--log",
-            "error",
-        ])
-        .envs([
-            ("AWS_ENDPOINT_URL", endpoint),
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ACCESS_KEY_ID", "tests"),
-            ("AWS_SECRET_ACCESS_KEY", "tests"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-        ])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("{} does not start; build the whole workspace", program.display()))
+    program::valkeep_run(endpoint, "tests", &["--single-replica"])
 }
 
 async fn at_every_call(kind: &FaultKind) {
@@ -108,27 +78,7 @@ async fn at_every_call(kind: &FaultKind) {
 
     for nth in 1..=calls {
         let scene = fresh();
-        let mut fault = Fault {
-            matches: localaws::Match::default(),
-            kind: kind.clone(),
-        }
-        .nth(nth as u64);
-        fault.matches.times = Some(1);
-        scene.aws.inject(fault);
-        let engine = tokio::spawn(scene.engine(Settings::default()).run(CancellationToken::new()));
-        let deadline = Instant::now() + Duration::from_mins(10);
-        while scene.aws.call_count() < nth {
-            assert!(Instant::now() < deadline, "call {nth} never came");
-            sleep(Duration::from_millis(1)).await;
-        }
-        // Dropping the future is what a kill looks like from here: nothing of it runs any more.
-        engine.abort();
-        assert!(
-            engine.await.is_err_and(|error| error.is_cancelled()),
-            "killed at call {nth}"
-        );
-        scene.aws.clear_faults();
-
+        scene.kill_engine_at(nth, kind, Duration::from_mins(10)).await;
         run_until_ready(&scene, &format!("killed at call {nth} of {calls}")).await;
         assert_eq!(scene.inventory(), expected, "killed at call {nth} of {calls}");
     }

@@ -1,10 +1,11 @@
 //! Documents and status in each kind of store that AWS has, through the real SDK: what is put comes back, the store's own
 //! history has what was before, and a status is none of the documents.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use localaws::Delays;
-use valkeep_store::{Expect, StoreUrl, Written};
+use valkeep_store::StoreUrl;
 use valkeep_tests::scene::Scene;
+use valkeep_tests::status;
 
 #[tokio::test(start_paused = true)]
 async fn what_a_document_was_before_is_in_the_stores_own_history() -> Result<()> {
@@ -34,22 +35,5 @@ async fn what_a_document_was_before_is_in_the_stores_own_history() -> Result<()>
 async fn a_status_lies_beside_the_documents_and_is_written_by_compare_and_swap() -> Result<()> {
     let scene = Scene::new(Delays::zero());
     let aws = scene.client();
-    for url in ["s3://valkeep-demo/docs/", "ssm:/valkeep/docs/"] {
-        let url: StoreUrl = url.parse()?;
-        let store = aws.store(url.clone(), url.default_status()?);
-        assert_eq!(store.read_status("cache").await?, None, "{url}");
-        let Written::Yes(first) = store.write_status("cache", b"{\"a\":1}", &Expect::Absent).await? else {
-            bail!("{url}: nobody else writes");
-        };
-        let Written::Yes(_) = store
-            .write_status("cache", b"{\"a\":2}", &Expect::Tag(first.clone()))
-            .await?
-        else {
-            bail!("{url}: nobody else writes");
-        };
-        let late = store.write_status("cache", b"{\"a\":3}", &Expect::Tag(first)).await?;
-        assert_eq!(late, Written::Conflict, "{url}");
-        assert!(store.list().await?.is_empty(), "{url}");
-    }
-    Ok(())
+    status::is_written_by_compare_and_swap(&aws).await
 }

@@ -2,6 +2,7 @@
 //! person would see it.
 #![expect(clippy::print_stdout, reason = "a walk that a person wants to follow")]
 
+use crate::program;
 use crate::scene::{self, DOCUMENTS, Scene, Server};
 use crate::valkey::ToldValkey;
 use anyhow::{Context, Result, ensure};
@@ -9,8 +10,6 @@ use localaws::{AddressBlock, Call, Config, Delays, LocalAws, Service, TaskRunner
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -222,20 +221,11 @@ impl Real {
     }
 
     fn command(&self, access_key: &str, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(program("valkeep")?);
+        let mut command = program::valkeep(&self.server.endpoint, access_key)?;
         command
             .args(arguments)
             .current_dir(self.folder.path())
-            .envs([
-                ("AWS_ENDPOINT_URL", self.server.endpoint.as_str()),
-                ("AWS_REGION", "eu-west-1"),
-                ("AWS_ACCESS_KEY_ID", access_key),
-                ("AWS_SECRET_ACCESS_KEY", "tests"),
-                ("AWS_EC2_METADATA_DISABLED", "true"),
-                ("VALKEEP_STORE", DOCUMENTS),
-            ])
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+            .env("VALKEEP_STORE", DOCUMENTS);
         Ok(command)
     }
 }
@@ -263,20 +253,4 @@ fn seen(task: &Value) -> Option<Task> {
         definition: task["taskDefinitionArn"].as_str()?.to_owned(),
         address: format!("{}:6379", ip["value"].as_str()?),
     })
-}
-
-/// A program of this workspace; tests lie in a folder beside it.
-fn program(name: &str) -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let path = here
-        .parent()
-        .and_then(Path::parent)
-        .context("target folder")?
-        .join(name);
-    ensure!(
-        path.exists(),
-        "{} is not built; build the whole workspace",
-        path.display()
-    );
-    Ok(path)
 }

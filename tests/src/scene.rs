@@ -3,7 +3,7 @@
 use crate::in_process::{self, Cable};
 use crate::valkey::ToldValkey;
 use anyhow::{Context, Result};
-use localaws::{Config, Delays, LocalAws, Service, TaskRunner, world};
+use localaws::{Config, Delays, Fault, FaultKind, LocalAws, Match, Service, TaskRunner, world};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -169,6 +169,30 @@ impl Scene {
             );
             sleep(Duration::from_secs(1)).await;
         }
+    }
+
+    /// Starts an engine and kills it at its `nth` call, which meets a fault of this kind and must come within `bound`.
+    pub async fn kill_engine_at(&self, nth: usize, kind: &FaultKind, bound: Duration) {
+        let mut fault = Fault {
+            matches: Match::default(),
+            kind: kind.clone(),
+        }
+        .nth(nth as u64);
+        fault.matches.times = Some(1);
+        self.aws.inject(fault);
+        let engine = tokio::spawn(self.engine(Settings::default()).run(CancellationToken::new()));
+        let deadline = Instant::now() + bound;
+        while self.aws.call_count() < nth {
+            assert!(Instant::now() < deadline, "call {nth} never came");
+            sleep(Duration::from_millis(1)).await;
+        }
+        // Dropping the future is what a kill looks like from here: nothing of it runs any more.
+        engine.abort();
+        assert!(
+            engine.await.is_err_and(|error| error.is_cancelled()),
+            "killed at call {nth}"
+        );
+        self.aws.clear_faults();
     }
 
     /// Asks this AWS directly, past wire, faults and call log.
