@@ -10,10 +10,12 @@ mod ecs;
 pub(crate) mod efs;
 mod iam;
 mod logs;
+mod tasks;
 
 pub(crate) use ec2::{find_security_group, forget_network};
-pub(crate) use ecs::{Look, describe_definition, describe_service, family, scaling, tasks_left};
+pub(crate) use ecs::{Look, describe_definition, describe_service, family, scaling};
 pub(crate) use logs::{arn as log_group_arn, find as find_log_group, tags as log_group_tags};
+pub(crate) use tasks::tasks_left;
 
 use crate::clients::Inner;
 use valkeep_core::observed::{AccessPoint, LifeCycle, SecurityGroup};
