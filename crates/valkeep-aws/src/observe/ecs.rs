@@ -98,12 +98,19 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
             scaling: Fact::Absent,
         };
     };
-    let (definitions, scaling, tasks) = tokio::join!(
+    let ((definitions, tasks), scaling) = tokio::join!(
         async {
-            match Look::of(desired) {
+            let definitions = match Look::of(desired) {
                 Look::Ours => definitions(aws, desired, found).await,
                 Look::Whole => adopted_definitions(aws, desired, found).await,
-            }
+            };
+            // A server without the lock may give way to one that has it while another is still stopping.
+            let replaced = Look::of(desired) == Look::Whole
+                && !definitions
+                    .running
+                    .present()
+                    .is_some_and(|running| settled_overlay(desired, running));
+            (definitions, tasks(aws, desired, found, replaced).await)
         },
         async {
             match Look::of(desired) {
@@ -114,7 +121,6 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
                 }
             }
         },
-        tasks(aws, desired, found),
     );
     let Definitions { running, family, base } = definitions;
     Ecs {

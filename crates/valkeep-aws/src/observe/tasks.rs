@@ -17,8 +17,9 @@ const TASKS_PER_CALL: usize = 100;
 /// remembers them.
 const TASK_PAGES_MAX: usize = 5;
 
-/// Tasks of the service. Stopped and stopping ones are asked for only where something is not at rest.
-pub(super) async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> Result<Vec<Task>, Failure> {
+/// Tasks of the service. Stopped and stopping ones are asked for only where something is not at rest, or where `all` are
+/// wanted: then it is all of them, or a failure.
+pub(super) async fn tasks(aws: &Inner, desired: &Desired, service: &Service, all: bool) -> Result<Vec<Task>, Failure> {
     let identity = &desired.identity;
     let (cluster, name) = (&identity.cluster, &identity.service);
     if desired.deletion.is_some() {
@@ -26,15 +27,16 @@ pub(super) async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> 
     }
     let of = Of::Service(name);
     let (running, stopped) = tokio::join!(list_tasks(aws, cluster, of, DesiredStatus::Running), async {
-        if at_rest(service) {
+        if at_rest(service) && !all {
             Ok(Listing::default())
         } else {
             list_tasks(aws, cluster, of, DesiredStatus::Stopped).await
         }
     });
     let mut arns = running?.complete()?;
-    // The stopped ones only explain; the newest pages do that as well as all.
-    arns.extend(stopped?.arns);
+    // Stopped ones that only explain do that by the newest pages as well as by all.
+    let stopped = stopped?;
+    arns.extend(if all { stopped.complete()? } else { stopped.arns });
     describe_tasks(aws, cluster, &desired.server.container, arns).await
 }
 
