@@ -160,6 +160,69 @@ async fn a_service_that_was_taken_over_outlives_the_deletion_of_its_document() -
     Ok(())
 }
 
+/// The service is gone from ECS's answers while its last task still saves to the directory.
+#[tokio::test(start_paused = true)]
+async fn what_a_service_has_left_holds_the_deletion_although_its_owner_deleted_it() -> Result<()> {
+    let scene = scene();
+    scene.terraformed("cache", &definition("seed").registered).await;
+    let document = adopting("cache", ACCEPT);
+    settle(&scene, &document).await?;
+    let overlay = scene.service("cache")["taskDefinition"].clone();
+    let run = |group: &str, definition: &Value| {
+        let input = json!({
+            "cluster": world::CLUSTER, "taskDefinition": definition, "group": group, "launchType": "FARGATE",
+            "networkConfiguration": {"awsvpcConfiguration": {
+                "subnets": [world::SUBNETS[0].0], "securityGroups": [world::TASK_GROUP]}},
+        });
+        scene.look(localaws::Service::Ecs, "RunTask", &input)["tasks"][0]["taskArn"].clone()
+    };
+    let stop = |task: &Value| {
+        let input = json!({"cluster": world::CLUSTER, "task": task});
+        scene.look(localaws::Service::Ecs, "StopTask", &input);
+    };
+    let other = scene.register("other", &definition("seed").registered);
+    let beside = run("family:other", &json!(other));
+    let by_hand = run("family:by-hand", &overlay);
+    let left_behind = run("service:cache", &json!(other));
+    let gone = json!({"cluster": world::CLUSTER, "service": "cache", "force": true});
+    scene.look(localaws::Service::Ecs, "DeleteService", &gone);
+
+    let doomed = asking_for(&["delete", "delete-without-backup"], &document, "cache");
+    let (mut waits, mut is_gone) = (0, false);
+    for round in 0..60 {
+        let pass = one_pass(&scene, &doomed).await?;
+        if pass.observed.service.is_absent() {
+            let left = pass.observed.tasks.present().expect("known");
+            assert!(
+                left.iter().all(|task| json!(task.arn) != beside),
+                "it is not on the directory"
+            );
+            if left.is_empty() {
+                assert!(round > 30, "a task was not seen");
+                is_gone = true;
+                break;
+            }
+            assert_eq!(pass.done, Vec::new());
+            let held = &pass.plan.holds;
+            assert!(held.iter().any(|hold| hold.reason == HoldReason::TasksStopping));
+            waits += 1;
+        }
+        match round {
+            20 => stop(&by_hand),
+            30 => {
+                assert_eq!(scene.inventory().file_systems, 1);
+                stop(&left_behind);
+            }
+            _ => {}
+        }
+        tokio::time::advance(PACE).await;
+    }
+    assert!(is_gone && waits > 10, "{waits}");
+    settle(&scene, &doomed).await?;
+    assert_eq!(scene.inventory().file_systems, 0);
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 #[expect(clippy::print_stdout, reason = "the figures are for people")]
 async fn a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_and_one_update_each() -> Result<()> {

@@ -228,7 +228,7 @@ pub const ACTIONS: &[Action] = &[
     ),
     called(
         "ecs:ListTasks",
-        "its only resource is a container instance, and the call is by service",
+        "its only resource is a container instance, and the call is by service, family or cluster",
         &[on_if(On::Everything, &[If::InClusters])],
     ),
     called(

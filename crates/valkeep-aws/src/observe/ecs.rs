@@ -38,6 +38,17 @@ pub(super) struct Ecs {
     pub(super) tasks: Fact<Vec<Task>>,
 }
 
+impl Ecs {
+    /// Whether a service that somebody else made is gone while everything of valkeep's is to go: what it has left is then
+    /// known only to its cluster.
+    pub(super) fn service_was_deleted_by_its_owner(&self, desired: &Desired) -> bool {
+        desired.deletion.is_some()
+            && desired.adopted().is_some()
+            && self.service.is_absent()
+            && !self.cluster.is_absent()
+    }
+}
+
 /// How a definition is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -87,7 +98,9 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
             running: Fact::Absent,
             family,
             // ECS lets a service be gone while its last task still stops, and a task may have been run by hand.
-            tasks: if desired.deletion.is_some() && !cluster.is_absent() {
+            tasks: if desired.adopted().is_some() {
+                Fact::not_looked("ecs:ListTasks")
+            } else if desired.deletion.is_some() && !cluster.is_absent() {
                 fact(every_task(aws, desired, None).await.map(Some))
             } else {
                 Fact::Absent

@@ -1,21 +1,26 @@
 //! Tasks: those of the service, and all that may use the directory.
 
+use super::ecs::{Look, describe_definition};
 use crate::clients::Inner;
 use crate::convert::{some, timestamp, unexpected};
 use crate::error::Named;
 use aws_sdk_ecs::types::{Attachment, Container, DesiredStatus, Task as SdkTask};
 use std::net::IpAddr;
-use valkeep_core::Desired;
 use valkeep_core::desired::Origin;
 use valkeep_core::failure::Failure;
 use valkeep_core::observed::{Rollout, Service, Task};
+use valkeep_core::{Desired, Identity};
 
 const LIST_TASKS: &str = "ecs:ListTasks";
+const DESCRIBE_TASKS: &str = "ecs:DescribeTasks";
 /// Tasks in one DescribeTasks call.
 const TASKS_PER_CALL: usize = 100;
 /// Pages of 100 tasks each. A service that fails at every start leaves about 100 stopped tasks in the hour that ECS
 /// remembers them.
 const TASK_PAGES_MAX: usize = 5;
+/// The same for a whole cluster, which is listed only for a deletion whose service its owner has deleted: 2,000 tasks that
+/// run and 2,000 that stop, in 80 calls.
+const CLUSTER_PAGES_MAX: usize = 20;
 
 /// Tasks of the service. Stopped and stopping ones are asked for only where something is not at rest, or where `all` are
 /// wanted: then it is all of them, or a failure.
@@ -69,6 +74,42 @@ pub(super) async fn every_task(
     describe_tasks(aws, cluster, &desired.server.container, arns).await
 }
 
+/// The tasks that may use the directory of a service which somebody else made and has deleted: those that it has left, and
+/// those whose definition names one of these `places`, whoever started them. All of them, or a failure.
+pub(super) async fn tasks_of_cluster(aws: &Inner, desired: &Desired, places: &[String]) -> Result<Vec<Task>, Failure> {
+    let Identity { cluster, service, .. } = &desired.identity;
+    let (running, stopped) = tokio::join!(
+        list_tasks(aws, cluster, Of::Cluster, DesiredStatus::Running),
+        list_tasks(aws, cluster, Of::Cluster, DesiredStatus::Stopped),
+    );
+    let mut arns = running?.complete()?;
+    arns.extend(stopped?.complete()?);
+    let left = format!("service:{service}");
+    let mut users = Vec::new();
+    for found in sdk_tasks(aws, cluster, arns).await? {
+        let task = parse_task(DESCRIBE_TASKS, &desired.server.container, &found)?;
+        if task.is_stopped() {
+            continue;
+        }
+        if found.group() == Some(&left) || may_mount(aws, &task.task_definition, places).await? {
+            users.push(task);
+        }
+    }
+    Ok(users)
+}
+
+/// Whether a text anywhere in a definition's volumes holds one of the ids; read once in the life of this process.
+async fn may_mount(aws: &Inner, definition: &str, places: &[String]) -> Result<bool, Failure> {
+    let found = describe_definition(aws, definition, Look::Whole).await?;
+    let raw = found.and_then(|found| found.raw);
+    let raw =
+        raw.ok_or_else(|| unexpected("ecs:DescribeTaskDefinition", "a task of a definition that is not there"))?;
+    let volumes: Vec<String> = raw.volumes().iter().map(ToString::to_string).collect();
+    Ok(volumes
+        .iter()
+        .any(|volume| places.iter().any(|place| volume.contains(place.as_str()))))
+}
+
 fn at_rest(service: &Service) -> bool {
     let [deployment] = &service.deployments[..] else {
         return false;
@@ -91,7 +132,7 @@ impl Listing {
     /// All of them.
     fn complete(self) -> Result<Vec<String>, Failure> {
         if self.more {
-            return Err(unexpected(LIST_TASKS, "more than 500 tasks of a one-task service"));
+            return Err(unexpected(LIST_TASKS, "more tasks than are looked at"));
         }
         Ok(self.arns)
     }
@@ -102,16 +143,18 @@ impl Listing {
 enum Of<'a> {
     Service(&'a str),
     Family(&'a str),
+    Cluster,
 }
 
 async fn list_tasks(aws: &Inner, cluster: &str, of: Of<'_>, status: DesiredStatus) -> Result<Listing, Failure> {
-    let (service, family) = match of {
-        Of::Service(name) => (Some(name.to_owned()), None),
-        Of::Family(name) => (None, Some(name.to_owned())),
+    let (service, family, pages) = match of {
+        Of::Service(name) => (Some(name.to_owned()), None, TASK_PAGES_MAX),
+        Of::Family(name) => (None, Some(name.to_owned()), TASK_PAGES_MAX),
+        Of::Cluster => (None, None, CLUSTER_PAGES_MAX),
     };
     let mut arns = Vec::new();
     let mut page: Option<String> = None;
-    for _ in 0..TASK_PAGES_MAX {
+    for _ in 0..pages {
         let answer = aws
             .ecs
             .list_tasks()
@@ -139,14 +182,20 @@ async fn list_tasks(aws: &Inner, cluster: &str, of: Of<'_>, status: DesiredStatu
     })
 }
 
+/// Tasks by ARN, newest stop first, those that run before all others.
+async fn describe_tasks(aws: &Inner, cluster: &str, container: &str, arns: Vec<String>) -> Result<Vec<Task>, Failure> {
+    let found = sdk_tasks(aws, cluster, arns).await?;
+    let parsed = found.iter().map(|task| parse_task(DESCRIBE_TASKS, container, task));
+    let mut tasks = parsed.collect::<Result<Vec<Task>, Failure>>()?;
+    tasks.sort_by(|one, two| {
+        let key = |task: &Task| (task.is_stopped(), std::cmp::Reverse(task.stopped_at), task.arn.clone());
+        key(one).cmp(&key(two))
+    });
+    Ok(tasks)
+}
+
 /// Tasks by ARN; those that ECS no longer knows (`MISSING`) are gone.
-async fn describe_tasks(
-    aws: &Inner,
-    cluster: &str,
-    container: &str,
-    mut arns: Vec<String>,
-) -> Result<Vec<Task>, Failure> {
-    const CALL: &str = "ecs:DescribeTasks";
+async fn sdk_tasks(aws: &Inner, cluster: &str, mut arns: Vec<String>) -> Result<Vec<SdkTask>, Failure> {
     arns.sort();
     arns.dedup();
     let mut tasks = Vec::new();
@@ -158,23 +207,19 @@ async fn describe_tasks(
             .set_tasks(Some(some_arns.to_vec()))
             .send()
             .await
-            .named(CALL)?;
+            .named(DESCRIBE_TASKS)?;
         if let Some(failure) = answer
             .failures()
             .iter()
             .find(|failure| failure.reason() != Some("MISSING"))
         {
-            return Err(unexpected(CALL, failure.reason().unwrap_or("no reason given")));
+            return Err(unexpected(
+                DESCRIBE_TASKS,
+                failure.reason().unwrap_or("no reason given"),
+            ));
         }
-        for task in answer.tasks() {
-            tasks.push(parse_task(CALL, container, task)?);
-        }
+        tasks.extend(answer.tasks.unwrap_or_default());
     }
-    // Newest stop first, those that run before all others.
-    tasks.sort_by(|one, two| {
-        let key = |task: &Task| (task.is_stopped(), std::cmp::Reverse(task.stopped_at), task.arn.clone());
-        key(one).cmp(&key(two))
-    });
     Ok(tasks)
 }
 
