@@ -60,7 +60,7 @@ pub enum On {
     AccessPoints,
     /// The permitted roles.
     Roles,
-    /// Roles of other accounts that documents name.
+    /// The permitted roles of other accounts.
     AssumedRoles,
     /// Roles that AWS's services make for themselves.
     ServiceLinkedRoles,
@@ -444,7 +444,7 @@ pub const ACTIONS: &[Action] = &[
     ),
     called(
         "sts:AssumeRole",
-        "documents in other accounts; the roles' own trust policies are the limit",
+        "documents in other accounts; the roles' own trust policies are a limit, too",
         &[on(On::AssumedRoles)],
     ),
     called(

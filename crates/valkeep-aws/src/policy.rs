@@ -101,7 +101,10 @@ impl Reach {
             On::FileSystems => vec![self.arn("elasticfilesystem", "file-system/*")],
             On::AccessPoints => vec![self.arn("elasticfilesystem", "access-point/*")],
             On::Roles => self.roles(),
-            On::AssumedRoles => vec![format!("arn:{partition}:iam::*:role/*")],
+            On::AssumedRoles => match self.limits.assume_roles.patterns() {
+                Some(patterns) => patterns.iter().map(Pattern::to_string).collect(),
+                None => vec![format!("arn:{partition}:iam::*:role/*")],
+            },
             On::ServiceLinkedRoles => vec![format!("arn:{partition}:iam::{account}:role/aws-service-role/*")],
             On::LogGroups => vec![self.arn("logs", "log-group:*")],
             On::Registries => vec![self.arn("servicediscovery", "service/*")],
@@ -381,6 +384,22 @@ mod tests {
         let passed = json!({"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}});
         assert_eq!(allowing(&policy, "iam:PassRole"), [(roles.clone(), passed)]);
         assert_eq!(allowing(&policy, "iam:PutRolePolicy"), [(roles, Value::Null)]);
+    }
+
+    #[test]
+    fn only_permitted_roles_are_taken_on() {
+        let assumed = |assume_roles| {
+            let limits = Limits {
+                assume_roles,
+                ..Limits::default()
+            };
+            let granted = allowing(&policy(&reach("s3://bucket/docs/", limits)), "sts:AssumeRole");
+            granted.into_iter().flat_map(|(roles, _)| roles).collect::<Vec<_>>()
+        };
+        let of_teams = "arn:aws:iam::222222222222:role/valkeep-*";
+        assert_eq!(assumed(only(&[of_teams])), [of_teams]);
+        assert_eq!(assumed(only(&[])), Vec::<String>::new());
+        assert_eq!(assumed(Allowed::default()), ["arn:aws:iam::*:role/*"]);
     }
 
     #[test]

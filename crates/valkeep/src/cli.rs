@@ -135,6 +135,16 @@ pub(crate) struct LimitArgs {
     /// Task roles and execution roles that documents may name, without their path
     #[arg(long, env = "VALKEEP_ALLOW_ROLE", value_delimiter = ',', value_name = "PATTERN")]
     pub(crate) allow_role: Vec<Pattern>,
+    /// ARNs of roles that valkeep may take on for documents (spec.assumeRoleArn), like
+    /// arn:aws:iam::222222222222:role/valkeep-*
+    #[arg(
+        long,
+        env = "VALKEEP_ALLOW_ASSUME_ROLE",
+        value_delimiter = ',',
+        value_name = "PATTERN",
+        value_parser = Pattern::parse_role_arn
+    )]
+    pub(crate) allow_assume_role: Vec<Pattern>,
     /// Security groups that documents may name, by id
     #[arg(
         long,
