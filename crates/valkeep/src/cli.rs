@@ -387,6 +387,9 @@ pub(crate) struct IamPolicyArgs {
     /// Id of the installation
     #[arg(long, default_value = "default", env = "VALKEEP_INSTALLATION", value_name = "ID", value_parser = installation)]
     pub(crate) installation: String,
+    /// The lease of the replicas, if it does not lie beside a status
+    #[arg(long, env = "VALKEEP_LEASE", value_name = "URL")]
+    pub(crate) lease: Option<LeaseUrl>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]

@@ -147,6 +147,16 @@ fn roles_to_take_on_are_permitted_by_their_arns() {
 }
 
 #[test]
+fn a_lease_outside_of_the_status_is_in_the_policy() {
+    let (policy, _) = policy(&Sandbox::new(), &["--lease", "s3://leases/valkeep"]);
+    let text = policy.to_string();
+    assert!(text.contains("arn:aws:s3:::leases/valkeep"), "{text}");
+    let output = Sandbox::new().run(&[HERE, &["--lease", "s3://bucket/docs/lease"]].concat());
+    assert_eq!(output.code, 64, "{output:?}");
+    assert!(output.stderr.contains("would lie among the documents"), "{output:?}");
+}
+
+#[test]
 fn a_flag_that_is_no_pattern_is_wrong_usage() {
     let output = Sandbox::new().run(&[HERE, &["--allow-role", "a?"]].concat());
     assert_eq!(output.code, 64, "{output:?}");
