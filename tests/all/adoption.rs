@@ -160,9 +160,72 @@ async fn a_service_that_was_taken_over_outlives_the_deletion_of_its_document() -
     Ok(())
 }
 
+/// The service is gone from ECS's answers while its last task still saves to the directory.
+#[tokio::test(start_paused = true)]
+async fn what_a_service_has_left_holds_the_deletion_although_its_owner_deleted_it() -> Result<()> {
+    let scene = scene();
+    scene.terraformed("cache", &definition("seed").registered).await;
+    let document = adopting("cache", ACCEPT);
+    settle(&scene, &document).await?;
+    let overlay = scene.service("cache")["taskDefinition"].clone();
+    let run = |group: &str, definition: &Value| {
+        let input = json!({
+            "cluster": world::CLUSTER, "taskDefinition": definition, "group": group, "launchType": "FARGATE",
+            "networkConfiguration": {"awsvpcConfiguration": {
+                "subnets": [world::SUBNETS[0].0], "securityGroups": [world::TASK_GROUP]}},
+        });
+        scene.look(localaws::Service::Ecs, "RunTask", &input)["tasks"][0]["taskArn"].clone()
+    };
+    let stop = |task: &Value| {
+        let input = json!({"cluster": world::CLUSTER, "task": task});
+        scene.look(localaws::Service::Ecs, "StopTask", &input);
+    };
+    let other = scene.register("other", &definition("seed").registered);
+    let beside = run("family:other", &json!(other));
+    let by_hand = run("family:by-hand", &overlay);
+    let left_behind = run("service:cache", &json!(other));
+    let gone = json!({"cluster": world::CLUSTER, "service": "cache", "force": true});
+    scene.look(localaws::Service::Ecs, "DeleteService", &gone);
+
+    let doomed = asking_for(&["delete", "delete-without-backup"], &document, "cache");
+    let (mut waits, mut is_gone) = (0, false);
+    for round in 0..60 {
+        let pass = one_pass(&scene, &doomed).await?;
+        if pass.observed.service.is_absent() {
+            let left = pass.observed.tasks.present().expect("known");
+            assert!(
+                left.iter().all(|task| json!(task.arn) != beside),
+                "it is not on the directory"
+            );
+            if left.is_empty() {
+                assert!(round > 30, "a task was not seen");
+                is_gone = true;
+                break;
+            }
+            assert_eq!(pass.done, Vec::new());
+            let held = &pass.plan.holds;
+            assert!(held.iter().any(|hold| hold.reason == HoldReason::TasksStopping));
+            waits += 1;
+        }
+        match round {
+            20 => stop(&by_hand),
+            30 => {
+                assert_eq!(scene.inventory().file_systems, 1);
+                stop(&left_behind);
+            }
+            _ => {}
+        }
+        tokio::time::advance(PACE).await;
+    }
+    assert!(is_gone && waits > 10, "{waits}");
+    settle(&scene, &doomed).await?;
+    assert_eq!(scene.inventory().file_systems, 0);
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 #[expect(clippy::print_stdout, reason = "the figures are for people")]
-async fn a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_each() -> Result<()> {
+async fn a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_and_one_update_each() -> Result<()> {
     const SERVICES: usize = 100;
     let scene = scene();
     let definitions: Vec<_> = corpus().into_iter().cycle().take(SERVICES).collect();
@@ -215,19 +278,14 @@ async fn a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registrati
         assert_eq!(count(&done, "ecs:UpdateService"), 0, "{}: {done:?}", one.name);
     }
 
-    // A pipeline that deploys its own definition: one registration, and the way through desired count 0.
+    // A pipeline that deploys its own definition, which does not know the directory.
     for (index, one) in definitions.iter().enumerate() {
         let mut next = first[index].registration();
         new_image(&mut next);
         let base = scene.deploy(&name(index), &RawDefinition::new(next).expect("an object"));
         let done = settle(&scene, &document(index, ACCEPT)).await?;
         assert_eq!(count(&done, "ecs:RegisterTaskDefinition"), 1, "{}: {done:?}", one.name);
-        assert_eq!(
-            count(&done, "ecs:UpdateService"),
-            3,
-            "{}: down, the new definition, up: {done:?}",
-            one.name
-        );
+        assert_eq!(count(&done, "ecs:UpdateService"), 1, "{}: {done:?}", one.name);
         let pass = one_pass(&scene, &document(index, ACCEPT)).await?;
         let running = pass.observed.running_definition.present().expect("a definition");
         assert_eq!(
@@ -276,6 +334,49 @@ async fn a_cache_is_not_lost_unless_the_document_says_so() -> Result<()> {
         (&service["taskDefinition"], &service["desiredCount"]),
         (&json!(base), &json!(1))
     );
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_deploy_keeps_its_cache_until_the_document_gives_it_up() -> Result<()> {
+    let scene = scene();
+    let bare = definition("seed").registered;
+    scene.terraformed("cache", &bare).await;
+    settle(&scene, &adopting("cache", ACCEPT)).await?;
+    let mut next = bare.registration();
+    new_image(&mut next);
+    let deployed = scene.deploy("cache", &RawDefinition::new(next).expect("an object"));
+    settle(&scene, &adopting("cache", "Wait")).await?;
+
+    // The revision for it is there, and nothing else is done, however often it is looked at.
+    scene.aws.clear_calls();
+    let before = scene.service("cache");
+    let pass = one_pass(&scene, &adopting("cache", "Wait")).await?;
+    let stalled = pass.plan.holds.iter().find(|hold| hold.kind == HoldKind::Stalled);
+    assert_eq!(stalled.expect("it waits").reason, HoldReason::FirstTransition);
+    assert!(scene.aws.calls().iter().all(|call| is_read(&call.operation)));
+    assert_eq!(scene.service("cache"), before);
+    assert_eq!(before["taskDefinition"], json!(deployed));
+
+    let done = settle(&scene, &adopting("cache", ACCEPT)).await?;
+    assert_eq!(done, ["ecs:UpdateService"]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_may_write_to_the_directory_is_gone_before_another_starts() -> Result<()> {
+    let scene = scene();
+    let mut reaching = definition("placement").registered.registration();
+    reaching["volumes"] = json!([{"name": "host", "host": {"sourcePath": "/mnt"}}]);
+    let reaching = RawDefinition::new(reaching).expect("an object");
+    scene.terraformed("cache", &reaching).await;
+    let done = settle(&scene, &adopting("cache", ACCEPT)).await?;
+    assert_eq!(
+        count(&done, "ecs:UpdateService"),
+        3,
+        "down, the new definition, up: {done:?}"
+    );
+    assert_eq!(scene.service("cache")["runningCount"], 1);
     Ok(())
 }
 

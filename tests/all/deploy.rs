@@ -85,6 +85,7 @@ fn generated() -> Result<String> {
         region: "${AWS::Region}".to_owned(),
         installation: "${Installation}".to_owned(),
         stores: vec![(store("docs/"), store("docs-status/"))],
+        lease: None,
         limits: Limits {
             clusters: only(cluster)?,
             roles: only(role)?,

@@ -60,7 +60,7 @@ pub enum On {
     AccessPoints,
     /// The permitted roles.
     Roles,
-    /// Roles of other accounts that documents name.
+    /// The permitted roles of other accounts.
     AssumedRoles,
     /// Roles that AWS's services make for themselves.
     ServiceLinkedRoles,
@@ -74,6 +74,10 @@ pub enum On {
     Objects,
     /// Status in S3.
     StatusObjects,
+    /// The lease, where it does not lie among the status.
+    Lease,
+    /// Its bucket, where that is none of the stores'.
+    LeaseBucket,
     /// The paths of documents in SSM.
     Paths,
     /// Documents in SSM.
@@ -228,7 +232,7 @@ pub const ACTIONS: &[Action] = &[
     ),
     called(
         "ecs:ListTasks",
-        "its only resource is a container instance, and the call is by service",
+        "its only resource is a container instance, and the call is by service, family or cluster",
         &[on_if(On::Everything, &[If::InClusters])],
     ),
     called(
@@ -412,7 +416,11 @@ pub const ACTIONS: &[Action] = &[
         "a new group is tagged as it is made; CloudWatch Logs cannot tell that from tagging one that is there",
         &[on_if(On::LogGroups, &[If::MadeOurs]), on_if(On::LogGroups, &[If::Ours])],
     ),
-    called("s3:GetObject", "", &[on(On::Objects), on(On::StatusObjects)]),
+    called(
+        "s3:GetObject",
+        "",
+        &[on(On::Objects), on(On::StatusObjects), on(On::Lease)],
+    ),
     called(
         "s3:GetObjectVersion",
         "the last good version of a document",
@@ -420,14 +428,14 @@ pub const ACTIONS: &[Action] = &[
     ),
     called(
         "s3:ListBucket",
-        "the names of all objects: with a condition on the prefix, a status that is not there yet would read as denied",
-        &[on(On::Buckets)],
+        "the names of all objects: with a condition on the prefix, a status or lease that is not there yet would read as denied",
+        &[on(On::Buckets), on(On::LeaseBucket)],
     ),
     called("s3:ListBucketVersions", "", &[on_if(On::Buckets, &[If::OfDocuments])]),
     called(
         "s3:PutObject",
-        "status; documents are written by people and pipelines, with rights of their own",
-        &[on(On::StatusObjects)],
+        "status and lease; documents are written by people and pipelines, with rights of their own",
+        &[on(On::StatusObjects), on(On::Lease)],
     ),
     called("servicediscovery:GetService", "", &[on(On::Registries)]),
     called("ssm:GetParameter", "", &[on(On::Parameters), on(On::StatusParameters)]),
@@ -444,7 +452,7 @@ pub const ACTIONS: &[Action] = &[
     ),
     called(
         "sts:AssumeRole",
-        "documents in other accounts; the roles' own trust policies are the limit",
+        "documents in other accounts; the roles' own trust policies are a limit, too",
         &[on(On::AssumedRoles)],
     ),
     called(

@@ -10,14 +10,17 @@ mod ecs;
 pub(crate) mod efs;
 mod iam;
 mod logs;
+mod tasks;
 
 pub(crate) use ec2::{find_security_group, forget_network};
-pub(crate) use ecs::{Look, describe_definition, describe_service, family, scaling, tasks_left};
+pub(crate) use ecs::{Look, describe_definition, describe_service, family, scaling};
 pub(crate) use logs::{arn as log_group_arn, find as find_log_group, tags as log_group_tags};
+pub(crate) use tasks::tasks_left;
 
 use crate::clients::Inner;
+use crate::convert::fact;
 use valkeep_core::observed::{AccessPoint, LifeCycle, SecurityGroup};
-use valkeep_core::{Desired, Fact, Observed};
+use valkeep_core::{Desired, Doubt, Fact, Observed};
 
 /// Pages of any listing: 100 pages hold 1,000 mount targets (10 a page), far above every quota that is listed here.
 pub(crate) const PAGES_MAX: usize = 100;
@@ -45,6 +48,14 @@ pub(crate) async fn observe(aws: &Inner, desired: &Desired) -> Observed {
                 .and_then(|definition| definition.volume.as_ref())
                 .is_some_and(|volume| volume.access_point.as_str() == id),
         })
+    };
+    let tasks = if ecs.service_was_deleted_by_its_owner(desired) {
+        match places(desired, &storage) {
+            Ok(places) => fact(tasks::tasks_of_cluster(aws, desired, &places).await.map(Some)),
+            Err(doubt) => Fact::Unknown(doubt),
+        }
+    } else {
+        ecs.tasks
     };
     let path = storage.access_point.present().map(|found| &found.path);
     let path = path.unwrap_or(&desired.access_point.path);
@@ -79,9 +90,37 @@ pub(crate) async fn observe(aws: &Inner, desired: &Desired) -> Observed {
         family: ecs.family,
         base: ecs.base,
         scaling: ecs.scaling,
-        tasks: ecs.tasks,
+        tasks,
         ..Observed::nothing()
     }
+}
+
+/// Ids of what the document's deletion takes away, and of the directory that it names: whoever mounts one of them uses it.
+fn places(desired: &Desired, storage: &efs::Storage) -> Result<Vec<String>, Doubt> {
+    let identity = &desired.identity;
+    let mut places = Vec::new();
+    match &storage.file_system {
+        Fact::Present(found) if identity.owns(&found.tags) => places.push(found.id.to_string()),
+        Fact::Present(_) => {}
+        // Everything on it went with it.
+        Fact::Absent => return Ok(places),
+        Fact::Unknown(doubt) => return Err(doubt.clone()),
+    }
+    match &storage.access_point {
+        Fact::Present(point) => places.push(point.id.to_string()),
+        Fact::Absent => {}
+        Fact::Unknown(doubt) => return Err(doubt.clone()),
+    }
+    if let Some(doubt) = storage.access_points.doubt() {
+        return Err(doubt.clone());
+    }
+    let others = storage.access_points.present().into_iter().flatten();
+    places.extend(
+        others
+            .filter(|point| identity.owns(&point.tags))
+            .map(|point| point.id.to_string()),
+    );
+    Ok(places)
 }
 
 /// Groups of others on mount targets are asked for by name together with ours, in one call, so they come after the mount

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use valkeep_core::identity::{TAG_GIVEN, TAG_INSTALLATION};
 use valkeep_core::limits::{Allowed, Limits, Pattern};
-use valkeep_store::StoreUrl;
+use valkeep_store::{LeaseUrl, StoreUrl};
 
 /// What IAM takes in a managed policy, in characters without white space.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
@@ -27,6 +27,8 @@ pub struct Reach {
     pub installation: String,
     /// Documents, and their status.
     pub stores: Vec<(StoreUrl, StoreUrl)>,
+    /// Where replicas find out who leads, if they do.
+    pub lease: Option<LeaseUrl>,
     /// What documents may touch.
     pub limits: Limits,
 }
@@ -101,26 +103,30 @@ impl Reach {
             On::FileSystems => vec![self.arn("elasticfilesystem", "file-system/*")],
             On::AccessPoints => vec![self.arn("elasticfilesystem", "access-point/*")],
             On::Roles => self.roles(),
-            On::AssumedRoles => vec![format!("arn:{partition}:iam::*:role/*")],
+            On::AssumedRoles => match self.limits.assume_roles.patterns() {
+                Some(patterns) => patterns.iter().map(Pattern::to_string).collect(),
+                None => vec![format!("arn:{partition}:iam::*:role/*")],
+            },
             On::ServiceLinkedRoles => vec![format!("arn:{partition}:iam::{account}:role/aws-service-role/*")],
             On::LogGroups => vec![self.arn("logs", "log-group:*")],
             On::Registries => vec![self.arn("servicediscovery", "service/*")],
-            On::Buckets => {
-                let mut buckets: Vec<String> = self
-                    .stores
-                    .iter()
-                    .flat_map(|(documents, status)| [documents, status])
-                    .filter_map(|store| match store {
-                        StoreUrl::S3 { bucket, .. } => Some(format!("arn:{partition}:s3:::{bucket}")),
-                        StoreUrl::Ssm { .. } | StoreUrl::File { .. } => None,
-                    })
-                    .collect();
-                buckets.sort();
-                buckets.dedup();
-                buckets
+            On::Buckets => self.buckets(),
+            On::LeaseBucket => {
+                let buckets = self.buckets();
+                let lease = self.lease.iter();
+                lease
+                    .map(|lease| format!("arn:{partition}:s3:::{}", lease.bucket))
+                    .filter(|bucket| !buckets.contains(bucket))
+                    .collect()
             }
             On::Objects => self.objects(|(documents, _)| documents),
             On::StatusObjects => self.objects(|(_, status)| status),
+            On::Lease => self
+                .lease
+                .iter()
+                .filter(|lease| !self.stores.iter().any(|(_, status)| status.holds_lease(lease)))
+                .map(|LeaseUrl { bucket, key }| format!("arn:{partition}:s3:::{bucket}/{key}"))
+                .collect(),
             On::Paths => self
                 .parameters(|(documents, _)| documents)
                 .into_iter()
@@ -250,6 +256,21 @@ impl Reach {
             .collect()
     }
 
+    fn buckets(&self) -> Vec<String> {
+        let mut buckets: Vec<String> = self
+            .stores
+            .iter()
+            .flat_map(|(documents, status)| [documents, status])
+            .filter_map(|store| match store {
+                StoreUrl::S3 { bucket, .. } => Some(format!("arn:{}:s3:::{bucket}", self.partition)),
+                StoreUrl::Ssm { .. } | StoreUrl::File { .. } => None,
+            })
+            .collect();
+        buckets.sort();
+        buckets.dedup();
+        buckets
+    }
+
     fn objects(&self, of: fn(&(StoreUrl, StoreUrl)) -> &StoreUrl) -> Vec<String> {
         self.stores
             .iter()
@@ -307,6 +328,8 @@ fn is_regional(on: On) -> bool {
         | On::Buckets
         | On::Objects
         | On::StatusObjects
+        | On::Lease
+        | On::LeaseBucket
         | On::Paths
         | On::Parameters
         | On::StatusParameters => false,
@@ -347,6 +370,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             installation: "default".to_owned(),
             stores: vec![(documents, status)],
+            lease: None,
             limits,
         }
     }
@@ -381,6 +405,22 @@ mod tests {
         let passed = json!({"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}});
         assert_eq!(allowing(&policy, "iam:PassRole"), [(roles.clone(), passed)]);
         assert_eq!(allowing(&policy, "iam:PutRolePolicy"), [(roles, Value::Null)]);
+    }
+
+    #[test]
+    fn only_permitted_roles_are_taken_on() {
+        let assumed = |assume_roles| {
+            let limits = Limits {
+                assume_roles,
+                ..Limits::default()
+            };
+            let granted = allowing(&policy(&reach("s3://bucket/docs/", limits)), "sts:AssumeRole");
+            granted.into_iter().flat_map(|(roles, _)| roles).collect::<Vec<_>>()
+        };
+        let of_teams = "arn:aws:iam::222222222222:role/valkeep-*";
+        assert_eq!(assumed(only(&[of_teams])), [of_teams]);
+        assert_eq!(assumed(only(&[])), Vec::<String>::new());
+        assert_eq!(assumed(Allowed::default()), ["arn:aws:iam::*:role/*"]);
     }
 
     #[test]
@@ -452,6 +492,36 @@ mod tests {
             parameter("/valkeep/docs-status/*")
         );
         assert!(allowing(&in_ssm, "s3:GetObject").is_empty());
+    }
+
+    #[test]
+    fn a_lease_is_one_object_more_unless_it_lies_among_the_status() {
+        let of = |store: &str, lease: &str| {
+            let mut reach = reach(store, Limits::default());
+            reach.lease = Some(lease.parse().expect("a lease"));
+            policy(&reach)
+        };
+        let resources = |policy: &Value, action| -> Vec<Vec<String>> {
+            allowing(policy, action).into_iter().map(|(on, _)| on).collect()
+        };
+        let elsewhere = of("ssm:/valkeep/docs/", "s3://leases/valkeep");
+        for action in ["s3:GetObject", "s3:PutObject"] {
+            assert_eq!(
+                resources(&elsewhere, action),
+                [["arn:aws:s3:::leases/valkeep"]],
+                "{action}"
+            );
+        }
+        // Without it a lease that is not there yet would read as denied.
+        assert_eq!(resources(&elsewhere, "s3:ListBucket"), [["arn:aws:s3:::leases"]]);
+        assert!(resources(&elsewhere, "s3:ListBucketVersions").is_empty());
+        let beside = policy(&reach("s3://bucket/docs/", Limits::default()));
+        assert_eq!(of("s3://bucket/docs/", "s3://bucket/docs-status/.lease"), beside);
+        let both = of("s3://bucket/docs/", "s3://leases/valkeep");
+        assert_eq!(
+            resources(&both, "s3:ListBucket"),
+            [["arn:aws:s3:::bucket"], ["arn:aws:s3:::leases"]]
+        );
     }
 
     #[test]

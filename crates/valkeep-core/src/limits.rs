@@ -4,6 +4,7 @@
 //! Knows no document, no plan and no IAM.
 
 use crate::ids::SecurityGroupId;
+use crate::place::RoleArn;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -14,6 +15,8 @@ pub struct Limits {
     pub clusters: Allowed,
     /// Names of IAM roles, without their path: task roles and execution roles.
     pub roles: Allowed,
+    /// ARNs of roles that valkeep may take on, which decide the account.
+    pub assume_roles: Allowed,
     /// Ids of security groups: the tasks' and those for maintenance.
     pub security_groups: Allowed,
     /// Container images, as a task definition names them.
@@ -36,8 +39,16 @@ pub struct Pattern(String);
 
 /// A text that is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no pattern: write 1 to 255 of letters, digits and `_ + = , . @ - / :`, with `*` for any characters")]
-pub struct PatternError(pub String);
+pub enum PatternError {
+    /// A sign in it means something else, to IAM or to a reader.
+    #[error(
+        "`{0}` is no pattern: write 1 to 255 of letters, digits and `_ + = , . @ - / :`, with `*` for any characters"
+    )]
+    Sign(String),
+    /// IAM would not take it for the ARN of roles.
+    #[error("`{0}` fits no role's ARN: write it like arn:aws:iam::222222222222:role/valkeep-*")]
+    RoleArn(String),
+}
 
 /// A value outside of what the operator permits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +68,8 @@ pub enum Kind {
     Cluster,
     /// IAM roles.
     Role,
+    /// IAM roles that valkeep takes on.
+    AssumedRole,
     /// Security groups.
     SecurityGroup,
     /// Container images.
@@ -75,6 +88,11 @@ impl Limits {
     pub fn role(&self, name_or_arn: &str) -> Result<(), NotPermitted> {
         let name = name_or_arn.rsplit('/').next().unwrap_or(name_or_arn);
         self.roles.permit(Kind::Role, name)
+    }
+
+    /// Asks about a role that valkeep would take on.
+    pub fn assumed_role(&self, arn: &RoleArn) -> Result<(), NotPermitted> {
+        self.assume_roles.permit(Kind::AssumedRole, arn.as_str())
     }
 
     /// Asks about a security group.
@@ -105,6 +123,7 @@ impl Limits {
         let Self {
             clusters,
             roles,
+            assume_roles,
             security_groups,
             images,
             regions,
@@ -112,6 +131,7 @@ impl Limits {
         match kind {
             Kind::Cluster => clusters,
             Kind::Role => roles,
+            Kind::AssumedRole => assume_roles,
             Kind::SecurityGroup => security_groups,
             Kind::Image => images,
             Kind::Region => regions,
@@ -123,6 +143,7 @@ impl Limits {
         let Self {
             clusters,
             roles,
+            assume_roles,
             security_groups,
             images,
             regions,
@@ -130,6 +151,7 @@ impl Limits {
         match kind {
             Kind::Cluster => clusters,
             Kind::Role => roles,
+            Kind::AssumedRole => assume_roles,
             Kind::SecurityGroup => security_groups,
             Kind::Image => images,
             Kind::Region => regions,
@@ -167,7 +189,24 @@ impl Pattern {
         if (1..=255).contains(&text.len()) && text.bytes().all(sign) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(PatternError(text.to_owned()))
+            Err(PatternError::Sign(text.to_owned()))
+        }
+    }
+
+    /// Reads a pattern on the ARNs of roles. What stands before the name of the role is written out, but for the account:
+    /// IAM takes a star neither for a partition nor across the parts of an ARN.
+    pub fn parse_role_arn(text: &str) -> Result<Self, PatternError> {
+        let pattern = Self::parse(text)?;
+        match text.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+            ["arn", partition, "iam", "", account, resource]
+                if partition.starts_with("aws")
+                    && !partition.contains('*')
+                    && !account.is_empty()
+                    && resource.starts_with("role/") =>
+            {
+                Ok(pattern)
+            }
+            _ => Err(PatternError::RoleArn(text.to_owned())),
         }
     }
 
@@ -212,9 +251,10 @@ impl fmt::Display for Pattern {
 
 impl Kind {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Cluster,
         Self::Role,
+        Self::AssumedRole,
         Self::SecurityGroup,
         Self::Image,
         Self::Region,
@@ -225,6 +265,7 @@ impl Kind {
         match self {
             Self::Cluster => "clusters",
             Self::Role => "roles",
+            Self::AssumedRole => "assumeRoles",
             Self::SecurityGroup => "securityGroups",
             Self::Image => "images",
             Self::Region => "regions",
@@ -236,6 +277,7 @@ impl Kind {
         match self {
             Self::Cluster => "--allow-cluster",
             Self::Role => "--allow-role",
+            Self::AssumedRole => "--allow-assume-role",
             Self::SecurityGroup => "--allow-security-group",
             Self::Image => "--allow-image",
             Self::Region => "--allow-region",
@@ -248,6 +290,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Cluster => "cluster",
             Self::Role => "role",
+            Self::AssumedRole => "assumed role",
             Self::SecurityGroup => "security group",
             Self::Image => "image",
             Self::Region => "region",
@@ -282,6 +325,35 @@ mod tests {
             assert!(Pattern::parse(bad).is_err(), "{bad}");
         }
         assert!(Pattern::parse(&"a".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn a_pattern_of_role_arns_is_an_arn_to_iam() {
+        for good in [
+            "arn:aws:iam::222222222222:role/valkeep",
+            "arn:aws-cn:iam::*:role/teams/*",
+        ] {
+            assert!(Pattern::parse_role_arn(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "*",
+            "valkeep-*",
+            "arn:aws:iam::222222222222:*",
+            "arn:*:iam::222222222222:role/valkeep",
+            "arn:aws:iam:::role/valkeep",
+            "arn:aws:iam::222222222222:role/valkeep?",
+        ] {
+            assert!(Pattern::parse_role_arn(bad).is_err(), "{bad}");
+        }
+        let limits = Limits {
+            assume_roles: Allowed::only(vec![
+                Pattern::parse_role_arn("arn:aws:iam::222222222222:role/*").expect("a pattern"),
+            ]),
+            ..Limits::default()
+        };
+        let ask = |arn: &str| limits.assumed_role(&RoleArn::parse(arn).expect("an ARN"));
+        assert_eq!(ask("arn:aws:iam::222222222222:role/teams/valkeep"), Ok(()));
+        assert!(ask("arn:aws:iam::333333333333:role/valkeep").is_err());
     }
 
     #[test]

@@ -59,6 +59,9 @@ fn violations(desired: &Desired) -> Vec<Hold> {
         "spec.region",
         limits.region(&desired.identity.region),
     );
+    if let Some(role) = &desired.place.role {
+        ask(Resource::Cluster, "spec.assumeRoleArn", limits.assumed_role(&role.arn));
+    }
     ask(
         Resource::Cluster,
         "spec.cluster",

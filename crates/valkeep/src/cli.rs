@@ -135,6 +135,16 @@ pub(crate) struct LimitArgs {
     /// Task roles and execution roles that documents may name, without their path
     #[arg(long, env = "VALKEEP_ALLOW_ROLE", value_delimiter = ',', value_name = "PATTERN")]
     pub(crate) allow_role: Vec<Pattern>,
+    /// ARNs of roles that valkeep may take on for documents (spec.assumeRoleArn), like
+    /// arn:aws:iam::222222222222:role/valkeep-*
+    #[arg(
+        long,
+        env = "VALKEEP_ALLOW_ASSUME_ROLE",
+        value_delimiter = ',',
+        value_name = "PATTERN",
+        value_parser = Pattern::parse_role_arn
+    )]
+    pub(crate) allow_assume_role: Vec<Pattern>,
     /// Security groups that documents may name, by id
     #[arg(
         long,
@@ -377,6 +387,9 @@ pub(crate) struct IamPolicyArgs {
     /// Id of the installation
     #[arg(long, default_value = "default", env = "VALKEEP_INSTALLATION", value_name = "ID", value_parser = installation)]
     pub(crate) installation: String,
+    /// The lease of the replicas, if it does not lie beside a status
+    #[arg(long, env = "VALKEEP_LEASE", value_name = "URL")]
+    pub(crate) lease: Option<LeaseUrl>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]

@@ -25,6 +25,12 @@ pub(crate) fn lease(args: &ReplicaArgs, places: &[Place]) -> Result<Option<Lease
             ),
         };
     };
+    is_apart(lease, places)?;
+    Ok(Some(lease.clone()))
+}
+
+/// Whether a lease would be taken for neither a document nor a status.
+pub(crate) fn is_apart(lease: &LeaseUrl, places: &[Place]) -> Result<(), CommandError> {
     for Place { documents, status } in places {
         if documents.holds_lease(lease) {
             return Err(CommandError::usage(format!(
@@ -39,7 +45,7 @@ pub(crate) fn lease(args: &ReplicaArgs, places: &[Place]) -> Result<Option<Lease
             );
         }
     }
-    Ok(Some(lease.clone()))
+    Ok(())
 }
 
 /// Statuses end in `.json`.

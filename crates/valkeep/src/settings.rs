@@ -11,6 +11,7 @@ pub(crate) fn limits(args: &LimitArgs) -> Result<Limits, CommandError> {
         settings,
         allow_cluster,
         allow_role,
+        allow_assume_role,
         allow_security_group,
         allow_image,
         allow_region,
@@ -30,6 +31,7 @@ pub(crate) fn limits(args: &LimitArgs) -> Result<Limits, CommandError> {
     };
     flag(Kind::Cluster, allow_cluster);
     flag(Kind::Role, allow_role);
+    flag(Kind::AssumedRole, allow_assume_role);
     flag(Kind::SecurityGroup, allow_security_group);
     flag(Kind::Image, allow_image);
     flag(Kind::Region, allow_region);

@@ -1,22 +1,19 @@
 //! The service, what it runs, and what it could run.
 
+use super::tasks::{every_task, tasks};
 use crate::clients::Inner;
-use crate::convert::{count, doubt, fact, some, tags, timestamp, unexpected};
+use crate::convert::{count, doubt, fact, some, tags, unexpected};
 use crate::definition;
 use crate::error::Named;
 use crate::raw::KeptBody;
 use crate::service;
 use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace};
-use aws_sdk_ecs::types::{
-    Attachment, Container, DesiredStatus, ServiceField, SortOrder, Task as SdkTask, TaskDefinitionField,
-    TaskDefinitionStatus,
-};
+use aws_sdk_ecs::types::{ServiceField, SortOrder, TaskDefinitionField, TaskDefinitionStatus};
 use futures_util::future::join_all;
-use std::net::IpAddr;
 use valkeep_core::desired::Origin;
 use valkeep_core::failure::Failure;
 use valkeep_core::identity::{LABEL_BASE, TAG_BASE, TAG_HASH};
-use valkeep_core::observed::{ObservedDefinition, Rollout, ScalingTarget, Service, Task};
+use valkeep_core::observed::{ObservedDefinition, ScalingTarget, Service, Task};
 use valkeep_core::{Desired, Fact, Identity, TaskDefinition};
 
 /// Revisions of our family that are looked at.
@@ -29,11 +26,6 @@ const FAMILY_GOING_MAX: usize = 100;
 const FAMILY_PAGES_MAX: usize = 10;
 const DESCRIBE_DEFINITION: &str = "ecs:DescribeTaskDefinition";
 const DESCRIBE_TARGETS: &str = "application-autoscaling:DescribeScalableTargets";
-/// Tasks in one DescribeTasks call.
-const TASKS_PER_CALL: usize = 100;
-/// Pages of 100 tasks each. A service that fails at every start leaves about 100 stopped tasks in the hour that ECS
-/// remembers them.
-const TASK_PAGES_MAX: usize = 5;
 
 /// What was seen of ECS.
 pub(super) struct Ecs {
@@ -44,6 +36,17 @@ pub(super) struct Ecs {
     pub(super) base: Fact<ObservedDefinition>,
     pub(super) scaling: Fact<ScalingTarget>,
     pub(super) tasks: Fact<Vec<Task>>,
+}
+
+impl Ecs {
+    /// Whether a service that somebody else made is gone while everything of valkeep's is to go: what it has left is then
+    /// known only to its cluster.
+    pub(super) fn service_was_deleted_by_its_owner(&self, desired: &Desired) -> bool {
+        desired.deletion.is_some()
+            && desired.adopted().is_some()
+            && self.service.is_absent()
+            && !self.cluster.is_absent()
+    }
 }
 
 /// How a definition is read.
@@ -95,7 +98,9 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
             running: Fact::Absent,
             family,
             // ECS lets a service be gone while its last task still stops, and a task may have been run by hand.
-            tasks: if desired.deletion.is_some() && !cluster.is_absent() {
+            tasks: if desired.adopted().is_some() {
+                Fact::not_looked("ecs:ListTasks")
+            } else if desired.deletion.is_some() && !cluster.is_absent() {
                 fact(every_task(aws, desired, None).await.map(Some))
             } else {
                 Fact::Absent
@@ -106,12 +111,19 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
             scaling: Fact::Absent,
         };
     };
-    let (definitions, scaling, tasks) = tokio::join!(
+    let ((definitions, tasks), scaling) = tokio::join!(
         async {
-            match Look::of(desired) {
+            let definitions = match Look::of(desired) {
                 Look::Ours => definitions(aws, desired, found).await,
                 Look::Whole => adopted_definitions(aws, desired, found).await,
-            }
+            };
+            // A server without the lock may give way to one that has it while another is still stopping.
+            let replaced = Look::of(desired) == Look::Whole
+                && !definitions
+                    .running
+                    .present()
+                    .is_some_and(|running| settled_overlay(desired, running));
+            (definitions, tasks(aws, desired, found, replaced).await)
         },
         async {
             match Look::of(desired) {
@@ -122,7 +134,6 @@ pub(super) async fn service(aws: &Inner, desired: &Desired) -> Ecs {
                 }
             }
         },
-        tasks(aws, desired, found),
     );
     let Definitions { running, family, base } = definitions;
     Ecs {
@@ -437,223 +448,11 @@ async fn whole_family(aws: &Inner, desired: &Desired, family: &str) -> Result<Ve
     Err(unexpected(CALL, "more than 1000 revisions of one family"))
 }
 
-/// The family in `arn:...:task-definition/FAMILY:REVISION`.
-fn family_of(arn: &str) -> Option<&str> {
-    let (_, name) = arn.rsplit_once('/')?;
-    Some(name.rsplit_once(':')?.0)
-}
-
 /// The revision in `arn:...:task-definition/FAMILY:REVISION`, if it is of this family.
 fn revision(arn: &str, family: &str) -> Option<u32> {
     let (_, name) = arn.rsplit_once('/')?;
     let (of, revision) = name.rsplit_once(':')?;
     if of == family { revision.parse().ok() } else { None }
-}
-
-/// Tasks of the service. Stopped and stopping ones are asked for only where something is not at rest.
-async fn tasks(aws: &Inner, desired: &Desired, service: &Service) -> Result<Vec<Task>, Failure> {
-    let identity = &desired.identity;
-    let (cluster, name) = (&identity.cluster, &identity.service);
-    if desired.deletion.is_some() {
-        return every_task(aws, desired, Some(service)).await;
-    }
-    let of = Of::Service(name);
-    let (running, stopped) = tokio::join!(list_tasks(aws, cluster, of, DesiredStatus::Running), async {
-        if at_rest(service) {
-            Ok(Listing::default())
-        } else {
-            list_tasks(aws, cluster, of, DesiredStatus::Stopped).await
-        }
-    });
-    let mut arns = running?.complete()?;
-    // The stopped ones only explain; the newest pages do that as well as all.
-    arns.extend(stopped?.arns);
-    describe_tasks(aws, cluster, &desired.server.container, arns).await
-}
-
-/// Every task that may use the directory: those of the service, and those of our family, whoever started them. All of
-/// them, or a failure.
-async fn every_task(aws: &Inner, desired: &Desired, service: Option<&Service>) -> Result<Vec<Task>, Failure> {
-    let cluster = &desired.identity.cluster;
-    let mut arns = Vec::new();
-    let run = service.and_then(|service| family_of(&service.task_definition));
-    let families = match desired.origin {
-        Origin::Created(_) => vec![desired.names.family.as_str()],
-        Origin::Adopted(_) => run.into_iter().chain([desired.names.family.as_str()]).collect(),
-    };
-    for of in families
-        .into_iter()
-        .map(Of::Family)
-        .chain(service.map(|_| Of::Service(&desired.identity.service)))
-    {
-        let (running, stopped) = tokio::join!(
-            list_tasks(aws, cluster, of, DesiredStatus::Running),
-            list_tasks(aws, cluster, of, DesiredStatus::Stopped),
-        );
-        arns.extend(running?.complete()?);
-        arns.extend(stopped?.complete()?);
-    }
-    describe_tasks(aws, cluster, &desired.server.container, arns).await
-}
-
-fn at_rest(service: &Service) -> bool {
-    let [deployment] = &service.deployments[..] else {
-        return false;
-    };
-    service.desired > 0
-        && service.running == service.desired
-        && service.pending == 0
-        && deployment.rollout == Rollout::Completed
-        && deployment.failed_tasks == 0
-}
-
-/// Task ARNs, perhaps not all of them.
-#[derive(Default)]
-struct Listing {
-    arns: Vec<String>,
-    more: bool,
-}
-
-impl Listing {
-    /// All of them.
-    fn complete(self) -> Result<Vec<String>, Failure> {
-        if self.more {
-            return Err(unexpected(LIST_TASKS, "more than 500 tasks of a one-task service"));
-        }
-        Ok(self.arns)
-    }
-}
-
-const LIST_TASKS: &str = "ecs:ListTasks";
-
-/// Whose tasks.
-#[derive(Clone, Copy)]
-enum Of<'a> {
-    Service(&'a str),
-    Family(&'a str),
-}
-
-async fn list_tasks(aws: &Inner, cluster: &str, of: Of<'_>, status: DesiredStatus) -> Result<Listing, Failure> {
-    let (service, family) = match of {
-        Of::Service(name) => (Some(name.to_owned()), None),
-        Of::Family(name) => (None, Some(name.to_owned())),
-    };
-    let mut arns = Vec::new();
-    let mut page: Option<String> = None;
-    for _ in 0..TASK_PAGES_MAX {
-        let answer = aws
-            .ecs
-            .list_tasks()
-            .cluster(cluster)
-            .set_service_name(service.clone())
-            .set_family(family.clone())
-            .desired_status(status.clone())
-            .max_results(100)
-            .set_next_token(page)
-            .send()
-            .await
-            .named(LIST_TASKS)?;
-        arns.extend_from_slice(answer.task_arns());
-        page = answer
-            .next_token()
-            .filter(|token| !token.is_empty())
-            .map(ToOwned::to_owned);
-        if page.is_none() {
-            break;
-        }
-    }
-    Ok(Listing {
-        arns,
-        more: page.is_some(),
-    })
-}
-
-/// Tasks by ARN; those that ECS no longer knows (`MISSING`) are gone.
-async fn describe_tasks(
-    aws: &Inner,
-    cluster: &str,
-    container: &str,
-    mut arns: Vec<String>,
-) -> Result<Vec<Task>, Failure> {
-    const CALL: &str = "ecs:DescribeTasks";
-    arns.sort();
-    arns.dedup();
-    let mut tasks = Vec::new();
-    for some_arns in arns.chunks(TASKS_PER_CALL) {
-        let answer = aws
-            .ecs
-            .describe_tasks()
-            .cluster(cluster)
-            .set_tasks(Some(some_arns.to_vec()))
-            .send()
-            .await
-            .named(CALL)?;
-        if let Some(failure) = answer
-            .failures()
-            .iter()
-            .find(|failure| failure.reason() != Some("MISSING"))
-        {
-            return Err(unexpected(CALL, failure.reason().unwrap_or("no reason given")));
-        }
-        for task in answer.tasks() {
-            tasks.push(parse_task(CALL, container, task)?);
-        }
-    }
-    // Newest stop first, those that run before all others.
-    tasks.sort_by(|one, two| {
-        let key = |task: &Task| (task.is_stopped(), std::cmp::Reverse(task.stopped_at), task.arn.clone());
-        key(one).cmp(&key(two))
-    });
-    Ok(tasks)
-}
-
-fn parse_task(call: &str, container: &str, found: &SdkTask) -> Result<Task, Failure> {
-    let ours = found.containers().iter().find(|one| one.name() == Some(container));
-    let ours = ours.or_else(|| found.containers().first());
-    let by_container = ours
-        .and_then(|container| container.network_interfaces().first())
-        .and_then(|interface| interface.private_ipv4_address());
-    let by_attachment = found
-        .attachments()
-        .iter()
-        .flat_map(Attachment::details)
-        .find(|detail| detail.name() == Some("privateIPv4Address"))
-        .and_then(|detail| detail.value());
-    let ip: Option<IpAddr> = by_container.or(by_attachment).and_then(|ip| ip.parse().ok());
-    Ok(Task {
-        arn: some(call, "task ARN", found.task_arn())?.to_owned(),
-        last_status: found.last_status().unwrap_or("UNKNOWN").to_owned(),
-        desired_status: found.desired_status().unwrap_or("UNKNOWN").to_owned(),
-        task_definition: found.task_definition_arn().unwrap_or_default().to_owned(),
-        ip,
-        health: found.health_status().map(|health| health.as_str().to_owned()),
-        started_at: found.started_at().and_then(timestamp),
-        stopped_at: found.stopped_at().and_then(timestamp),
-        stop_code: found.stop_code().map(|code| code.as_str().to_owned()),
-        stopped_reason: found
-            .stopped_reason()
-            .filter(|reason| !reason.is_empty())
-            .map(ToOwned::to_owned),
-        exit_code: ours.and_then(Container::exit_code),
-        container_reason: ours.and_then(|container| container.reason()).map(ToOwned::to_owned),
-    })
-}
-
-/// Tasks of the service that have not stopped for good, whatever they are meant to do.
-pub(crate) async fn tasks_left(
-    aws: &Inner,
-    desired: &Desired,
-    cluster: &str,
-    name: &str,
-) -> Result<Vec<Task>, Failure> {
-    let (running, stopped) = tokio::join!(
-        list_tasks(aws, cluster, Of::Service(name), DesiredStatus::Running),
-        list_tasks(aws, cluster, Of::Service(name), DesiredStatus::Stopped),
-    );
-    let mut arns = running?.complete()?;
-    arns.extend(stopped?.complete()?);
-    let tasks = describe_tasks(aws, cluster, &desired.server.container, arns).await?;
-    Ok(tasks.into_iter().filter(|task| !task.is_stopped()).collect())
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn limits(field: &Field<'_>, report: &mut Report) -> Option<Limits> {
         let Some(field) = map.take(kind.setting()) else {
             continue;
         };
-        match patterns(&field, report) {
+        match patterns(kind, &field, report) {
             Some(patterns) => *limits.of_mut(kind) = Allowed::only(patterns),
             None => good = false,
         }
@@ -34,10 +34,11 @@ fn limits(field: &Field<'_>, report: &mut Report) -> Option<Limits> {
     good.then_some(limits)
 }
 
-fn patterns(field: &Field<'_>, report: &mut Report) -> Option<Vec<Pattern>> {
+fn patterns(kind: Kind, field: &Field<'_>, report: &mut Report) -> Option<Vec<Pattern>> {
     let items = field.list(report)?;
-    if items.is_empty() {
-        // Nothing permitted would be a valkeep that stalls every document: more often a forgotten value.
+    if items.is_empty() && kind != Kind::AssumedRole {
+        // Nothing permitted would be a valkeep that stalls every document: more often a forgotten value. Only to take on no
+        // role is what most installations want.
         field.say(
             report,
             "is empty, which would permit nothing",
@@ -59,7 +60,8 @@ fn patterns(field: &Field<'_>, report: &mut Report) -> Option<Vec<Pattern>> {
     let mut seen = BTreeSet::new();
     let mut patterns = Vec::new();
     for item in &items {
-        let Some(text) = item.text(report, pattern) else {
+        let form = if kind == Kind::AssumedRole { role_arn } else { pattern };
+        let Some(text) = item.text(report, form) else {
             continue;
         };
         if seen.insert(text.clone()) {
@@ -77,6 +79,17 @@ fn pattern(text: &str) -> Result<(), Wrong> {
         Err(_) => Err(Wrong::new(
             format!("{} is no pattern", quote(text)),
             "write letters, digits and `_ + = , . @ - / :`, with `*` for any characters",
+        )),
+    }
+}
+
+fn role_arn(text: &str) -> Result<(), Wrong> {
+    pattern(text)?;
+    match Pattern::parse_role_arn(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Wrong::new(
+            format!("{} fits no role's ARN", quote(text)),
+            "write it like arn:aws:iam::222222222222:role/valkeep-*; only account and name may have a `*`",
         )),
     }
 }

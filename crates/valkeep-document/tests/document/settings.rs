@@ -19,6 +19,7 @@ fn the_example_says_what_may_be_touched() {
         Limits {
             clusters: only(&["trigpointing-cluster"]),
             roles: only(&["trigpointing-ecs-*"]),
+            assume_roles: only(&["arn:aws:iam::222222222222:role/valkeep-*"]),
             security_groups: only(&["sg-0cccccccccccccccc"]),
             images: only(&[
                 "valkey/valkey:*",

@@ -4,6 +4,7 @@
 //! tags. Everything else is left as it is found.
 
 mod letting_go;
+mod reach;
 mod target;
 mod transition;
 

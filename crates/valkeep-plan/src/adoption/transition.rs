@@ -1,10 +1,11 @@
-//! Replaces a server that does not hold the directory's lock, in the one order that cannot have two writers: mark, desired
-//! count 0, every task stopped, the new definition, desired count 1.
+//! Replaces a server that does not hold the directory's lock. One that cannot reach the directory gives way like any other;
+//! else there is one order that cannot have two writers: mark, desired count 0, every task stopped, the new definition,
+//! desired count 1.
 //!
 //! Each pass finds the next step in what it sees; the mark says that the 0 is ours, so a user's own 0 is never undone and
 //! ours is always ended.
 
-use super::Input;
+use super::{Input, reach};
 use crate::data_safety::{self, Running};
 use crate::draft::Draft;
 use crate::task_definition::Target;
@@ -19,7 +20,7 @@ pub(crate) enum Next {
     Step(Box<Step>),
     /// Nothing now; the draft says why.
     Held,
-    /// No task is left: settings and definition may be changed in one call.
+    /// No task is left, or none that could be a second writer: settings and definition may be changed in one call.
     Change,
     /// The service goes up again as it was: what it was taken down for cannot be done without a person.
     Back,
@@ -48,12 +49,13 @@ pub(crate) fn replace_without_lock(
     // The service's own count and the list of tasks are read apart; the higher one is believed.
     let counted = usize::try_from(found.running.saturating_add(found.pending)).unwrap_or(usize::MAX);
     let left = left.max(counted);
+    let clear_mark = || Next::Step(Box::new(Step::ClearStarting { arn: found.arn.clone() }));
     if !matches!(target, Target::Arn(_)) || !ready {
         return if down && marked && draft.is_stalled() && left == 0 {
             Next::Back
         } else if !down && marked {
             // It was marked and is not down yet, and now it need not be.
-            Next::Step(Box::new(Step::ClearStarting { arn: found.arn.clone() }))
+            clear_mark()
         } else {
             Next::Held
         };
@@ -74,7 +76,7 @@ pub(crate) fn replace_without_lock(
     if may_lose(input) {
         if marked {
             // The document gave the cache up when it was marked, and does so no more.
-            return Next::Step(Box::new(Step::ClearStarting { arn: found.arn.clone() }));
+            return clear_mark();
         }
         draft.stalled(
             Resource::Service,
@@ -87,6 +89,10 @@ pub(crate) fn replace_without_lock(
              that deploys through `valkeep mutate` keeps what is persisted",
         );
         return Next::Held;
+    }
+    if found.desired == 1 && reach::is_beyond(input, found) {
+        // With the mark on it a 0 that somebody sets meanwhile would look like ours.
+        return if marked { clear_mark() } else { Next::Change };
     }
     Next::Step(Box::new(if marked {
         Step::SetDesired {

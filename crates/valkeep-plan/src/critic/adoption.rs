@@ -1,5 +1,5 @@
 //! The critic's view of a service that somebody else makes: what is his stays as it is, and his server is taken down in one
-//! order only.
+//! order only, unless it cannot write where ours would.
 
 use super::definition::{Seen, examine_definition};
 use super::{Court, Rule, running};
@@ -58,18 +58,21 @@ pub(super) fn revision(court: &mut Court, from: &str, definition: &RawDefinition
     }
 }
 
-/// A definition that the service is to run: with the lock, and onto a server without it only once that is gone; without
-/// it, only where the document disables persistence.
+/// A definition that the service is to run: with the lock, and onto a server without it only once that is gone or where it
+/// cannot be a second writer; without it, only where the document disables persistence.
 pub(super) fn rolled_out(court: &mut Court, definition: &Seen, before: Option<&Seen>) {
     let disabled = court.desired.persistence == Persistence::Disabled;
     if !definition.is_locked() && !disabled {
         court.object(Rule::Locked, "a server without the lock would be rolled out");
     }
     if definition.is_locked() && before.is_some_and(|before| !before.is_locked()) && !all_stopped(court) {
-        court.object(
+        let harmless = none_writes_unlocked(court);
+        court.require(
+            harmless,
             Rule::OneWriter,
             "a server without the lock is replaced before it is known to have stopped",
         );
+        loses_nothing(court);
     }
 }
 
@@ -159,28 +162,78 @@ pub(super) fn runs_without_us(court: &Court) -> bool {
     ) else {
         return false;
     };
-    let Fact::Present(tasks) = &observed.tasks else {
+    let Some(arns) = may_run(court) else {
         return false;
     };
-    let left: Vec<&str> = tasks
-        .iter()
-        .filter(|task| !task.is_stopped())
-        .map(|task| task.task_definition.as_str())
-        .collect();
-    let seen_all = left.len() >= service.running.saturating_add(service.pending) as usize;
-    let deployed = service.deployments.iter().map(|one| one.task_definition.as_str());
-    let mut arns = left
-        .iter()
-        .copied()
-        .chain(deployed)
-        .chain([service.task_definition.as_str()]);
     let known = [Some(running), observed.base.present()];
     let clean = |arn: &str| {
         let read = known.iter().flatten().find(|found| found.arn == arn);
         let raw = read.and_then(|found| found.raw.as_deref());
         raw.is_some_and(|raw| is_without_us(court, raw))
     };
-    seen_all && !service.tags.contains_key(TAG_STARTING) && arns.all(clean)
+    !service.tags.contains_key(TAG_STARTING) && arns.into_iter().all(clean)
+}
+
+/// The definitions of all tasks that run or may be started; none where a task was not seen.
+fn may_run<'a>(court: &Court<'a>) -> Option<Vec<&'a str>> {
+    let observed = court.observed;
+    let service = observed.service.present()?;
+    let tasks = observed.tasks.present()?.iter().filter(|task| !task.is_stopped());
+    let left: Vec<&str> = tasks.map(|task| task.task_definition.as_str()).collect();
+    let seen_all = left.len() >= service.running.saturating_add(service.pending) as usize;
+    let deployed = service.deployments.iter().map(|one| one.task_definition.as_str());
+    seen_all.then(|| deployed.chain([service.task_definition.as_str()]).chain(left).collect())
+}
+
+/// Whether every server that may run beside a new one was read, and holds the lock or has our file system nowhere.
+fn none_writes_unlocked(court: &Court) -> bool {
+    let observed = court.observed;
+    let (Some(service), Some(storage), Some(arns)) = (
+        observed.service.present(),
+        observed.file_system.present(),
+        may_run(court),
+    ) else {
+        return false;
+    };
+    let family = observed.family.present().map(Vec::as_slice).unwrap_or_default();
+    let name = &court.desired.server.container;
+    let harmless = |arn: &str| {
+        let mut read = family.iter().chain(observed.running_definition.present());
+        let raw = read
+            .find(|found| found.arn == arn)
+            .and_then(|found| found.raw.as_deref());
+        raw.is_some_and(|raw| {
+            Seen::raw(raw, name).is_some_and(|seen| seen.is_locked()) || has_nowhere(raw, storage.id.as_str())
+        })
+    };
+    service.desired == 1 && !service.tags.contains_key(TAG_STARTING) && arns.into_iter().all(harmless)
+}
+
+/// Whether none of a definition's volumes can hold the file system, and none of its containers may mount by itself.
+fn has_nowhere(definition: &RawDefinition, file_system: &str) -> bool {
+    let elsewhere = |volume: &Value| {
+        let members = volume.as_object().into_iter().flatten();
+        let mut said = members.filter(|(_, value)| !value.is_null());
+        said.all(|(member, value)| match member.as_str() {
+            "name" => value.is_string(),
+            "configuredAtLaunch" => value == false,
+            // Without a path it is made for the task alone.
+            "host" => value.as_object().is_some_and(|host| host.values().all(Value::is_null)),
+            "efsVolumeConfiguration" => {
+                let id = value["fileSystemId"].as_str().unwrap_or(file_system);
+                id.starts_with("fs-") && id != file_system
+            }
+            _ => false,
+        })
+    };
+    let confined = |container: &Value| {
+        let added = container["linuxParameters"]["capabilities"]["add"].to_string();
+        container["privileged"] != true && !added.contains("ALL") && !added.contains("SYS_ADMIN")
+    };
+    let listed = definition
+        .get("volumes")
+        .is_none_or(|all| all.is_array() || all.is_null());
+    listed && definition.volumes().iter().all(elsewhere) && definition.containers().iter().all(confined)
 }
 
 fn is_without_us(court: &Court, definition: &RawDefinition) -> bool {

@@ -2,9 +2,9 @@
 
 use super::{Court, Rule, taken};
 use serde_json::Value;
-use valkeep_core::desired::{AccessPointField, StaleDump};
+use valkeep_core::desired::{AccessPointField, FirstTransition, StaleDump};
 use valkeep_core::identity::{TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
-use valkeep_core::observed::ObservedDefinition;
+use valkeep_core::observed::{AccessPoint, ObservedDefinition};
 use valkeep_core::{Fact, RawDefinition, TaskDefinition};
 
 /// What a definition does to the data, read with the critic's own eyes from either form.
@@ -203,10 +203,22 @@ pub(super) fn examine_change(court: &mut Court, definition: &Seen, running: Opti
         || court
             .desired
             .snapshots()
-            .is_some_and(|snapshots| snapshots.stale_dump == StaleDump::SetAside);
+            .is_some_and(|snapshots| snapshots.stale_dump == StaleDump::SetAside)
+        || is_given_up(court);
     if !running.saves_snapshots() && definition.saves_snapshots() && runs && live && !decided {
         court.object(Rule::NoStaleLoad, "unsaved live data would be replaced by an old dump");
     }
+}
+
+/// Whether the document gives up the cache of a service that runs without persistence. A dump that is older because
+/// snapshots were ended is another matter.
+fn is_given_up(court: &Court) -> bool {
+    let accepted = court
+        .desired
+        .adopted()
+        .is_some_and(|adopted| adopted.first_transition == FirstTransition::AcceptLoss);
+    let ended = |point: &AccessPoint| point.tags.contains_key(TAG_SNAPSHOTS_ENDED);
+    accepted && court.observed.access_point.present().is_some_and(|point| !ended(point))
 }
 
 /// Whether the data of the access point that the server runs with is behind the one that was seen.

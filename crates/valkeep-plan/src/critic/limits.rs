@@ -10,6 +10,9 @@ pub(super) fn examine_limits(court: &mut Court, step: &Step) {
     let identity = &court.desired.identity;
     within(court, Kind::Region, &identity.region);
     within(court, Kind::Cluster, &identity.cluster);
+    if let Some(role) = &court.desired.place.role {
+        within(court, Kind::AssumedRole, role.arn.as_str());
+    }
     match step {
         Step::AuthorizeIngress { source, .. } => within(court, Kind::SecurityGroup, source.as_str()),
         Step::PutRolePolicy { role, .. } | Step::DeleteRolePolicy { role, .. } => within(court, Kind::Role, role),

@@ -17,7 +17,7 @@ use valkeep_plan::{Rule, critic, fold, plan};
 pub(crate) const BASE: &str = "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:7";
 
 /// Every definition of the corpus, with its file's name.
-fn corpus() -> Vec<(String, RawDefinition)> {
+pub(crate) fn corpus() -> Vec<(String, RawDefinition)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/definitions");
     let mut found: Vec<(String, RawDefinition)> = std::fs::read_dir(&folder)
         .expect("the corpus")
@@ -121,15 +121,15 @@ pub(crate) fn terraformed(base: RawDefinition) -> Observed {
     }
 }
 
-fn running(world: &Observed) -> &ObservedDefinition {
+pub(crate) fn running(world: &Observed) -> &ObservedDefinition {
     world.running_definition.present().expect("a definition")
 }
 
-fn raw(world: &Observed) -> &RawDefinition {
+pub(crate) fn raw(world: &Observed) -> &RawDefinition {
     running(world).raw.as_ref().expect("whole")
 }
 
-fn the_service(world: &Observed) -> &Service {
+pub(crate) fn the_service(world: &Observed) -> &Service {
     world.service.present().expect("a service")
 }
 
@@ -167,128 +167,6 @@ fn every_definition_takes_persistence_and_gives_it_back_exactly() {
             "{name}"
         );
     }
-}
-
-#[test]
-fn a_running_server_is_taken_over_in_the_strict_order() {
-    let document = adopting(FirstTransition::AcceptLoss);
-    let mut world = terraformed(one_of("seed"));
-    let calls = converge(&document, &mut world);
-    let on_ecs: Vec<&str> = calls
-        .iter()
-        .flatten()
-        .copied()
-        .filter(|call| call.starts_with("ecs:"))
-        .collect();
-    assert_eq!(
-        on_ecs,
-        [
-            "ecs:TagResource",            // taken over, with what it was like
-            "ecs:RegisterTaskDefinition", // the base with persistence on it
-            "ecs:TagResource",            // desired count 0 will be ours
-            "ecs:UpdateService",          // 0
-            "ecs:UpdateService",          // the new definition and the settings
-            "ecs:UpdateService",          // 1
-        ]
-    );
-    let service = the_service(&world);
-    assert_eq!((service.desired, service.settings.maximum_percent), (1, Some(100)));
-    assert!(!service.tags.contains_key(TAG_STARTING));
-    assert!(service.settings.enable_execute_command, "what is not ours stays");
-    assert_eq!(running(&world).tags.get(TAG_BASE).map(String::as_str), Some("7"));
-}
-
-#[test]
-fn a_cache_that_was_never_persisted_is_not_lost_without_being_asked() {
-    let document = adopting(FirstTransition::Wait);
-    let mut world = terraformed(one_of("seed"));
-    converge(&document, &mut world);
-    let plan = checked(&document, &world);
-    let held = plan
-        .holds
-        .iter()
-        .find(|hold| hold.reason == HoldReason::FirstTransition);
-    assert!(held.expect("it waits").message.contains("42 keys"));
-    assert_eq!(the_service(&world).task_definition, BASE);
-    assert_eq!(the_service(&world).desired, 1);
-}
-
-#[test]
-fn an_empty_server_has_nothing_to_lose() {
-    let document = adopting(FirstTransition::Wait);
-    let mut world = terraformed(one_of("seed"));
-    world.valkey.present_mut().expect("answers").keys = 0;
-    converge(&document, &mut world);
-    assert_ne!(the_service(&world).task_definition, BASE);
-}
-
-#[test]
-fn a_users_own_desired_0_is_never_undone() {
-    let document = adopting(FirstTransition::Wait);
-    let mut world = terraformed(one_of("seed"));
-    let service = world.service.present_mut().expect("a service");
-    (service.desired, service.running) = (0, 0);
-    world.tasks = Fact::Present(Vec::new());
-    world.valkey = Fact::Absent;
-    converge(&document, &mut world);
-    let service = the_service(&world);
-    assert_ne!(service.task_definition, BASE, "nothing runs, so nothing is lost");
-    assert_eq!(service.desired, 0);
-}
-
-/// Interrupted anywhere, with time going on or not: the next look ends it, and never with two servers.
-#[test]
-fn interrupted_after_any_step_it_is_ended() {
-    let document = adopting(FirstTransition::AcceptLoss);
-    for stop_after in 0..20 {
-        for time_goes_on in [false, true] {
-            let mut world = terraformed(one_of("sidecars"));
-            let mut aws = Aws::default();
-            let mut done = 0;
-            'first: for _ in 0..20 {
-                for step in checked(&document, &world).steps {
-                    if done == stop_after {
-                        break 'first;
-                    }
-                    let answer = aws.answer(&step);
-                    fold(&mut world, &step, &answer);
-                    done += 1;
-                }
-                settle(&mut world);
-            }
-            if time_goes_on {
-                settle(&mut world);
-            }
-            converge(&document, &mut world);
-            let service = the_service(&world);
-            assert_eq!(service.desired, 1, "after {stop_after}");
-            assert_ne!(service.task_definition, BASE, "after {stop_after}");
-            assert!(!service.tags.contains_key(TAG_STARTING), "after {stop_after}");
-        }
-    }
-}
-
-/// Taken down for a definition that then cannot be made: the service does not stay down for it.
-#[test]
-fn a_half_done_0_is_ended_even_when_persistence_cannot_come() {
-    let document = adopting(FirstTransition::AcceptLoss);
-    let mut world = terraformed(one_of("seed"));
-    let mut aws = Aws::default();
-    while the_service(&world).desired == 1 {
-        for step in checked(&document, &world).steps {
-            let answer = aws.answer(&step);
-            fold(&mut world, &step, &answer);
-        }
-        if the_service(&world).desired == 1 {
-            settle(&mut world);
-        }
-    }
-    let access_point = world.access_point.present_mut().expect("is there");
-    access_point.path = "/elsewhere".into();
-    converge(&document, &mut world);
-    let service = the_service(&world);
-    assert_eq!((service.desired, service.task_definition.as_str()), (1, BASE));
-    assert!(!service.tags.contains_key(TAG_STARTING));
 }
 
 #[test]
@@ -351,6 +229,8 @@ fn a_deploy_without_persistence_is_the_new_base() {
         .flatten()
         .filter(|call| **call == "ecs:RegisterTaskDefinition");
     assert_eq!(registered.count(), 1);
+    let updated = calls.iter().flatten().filter(|call| **call == "ecs:UpdateService");
+    assert_eq!(updated.count(), 1);
     assert_eq!(running(&world).tags.get(TAG_BASE).map(String::as_str), Some("12"));
     let server = raw(&world).container("valkey").expect("is there");
     assert_eq!(server["image"], "valkey/valkey:8.1");
@@ -370,7 +250,7 @@ fn deploy(world: &mut Observed, arn: &str, raw: RawDefinition) {
     world.tasks = Fact::Present(vec![task(arn)]);
 }
 
-type Change = fn(&mut Observed);
+pub(crate) type Change = fn(&mut Observed);
 
 #[test]
 fn what_cannot_be_taken_over_is_stalled_with_a_next_step_and_nothing_is_made() {
@@ -441,7 +321,7 @@ fn what_cannot_be_taken_over_is_stalled_with_a_next_step_and_nothing_is_made() {
     }
 }
 
-fn service(world: &mut Observed) -> &mut Service {
+pub(crate) fn service(world: &mut Observed) -> &mut Service {
     world.service.present_mut().expect("a service")
 }
 

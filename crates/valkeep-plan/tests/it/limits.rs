@@ -2,6 +2,7 @@
 
 use crate::world::*;
 use valkeep_core::limits::{Allowed, Kind, Limits, Pattern};
+use valkeep_core::place::{AssumedRole, RoleArn};
 use valkeep_core::{ConditionStatus, ConditionType, Desired, HoldKind, HoldReason, Observed, Plan, Resource};
 use valkeep_plan::{Context, Rule, assess, critic, forecast, is_permitted, plan};
 
@@ -19,14 +20,21 @@ fn just_enough() -> Limits {
     Limits {
         clusters: only(&["cluster"]),
         roles: only(&["task-*", "execution"]),
+        assume_roles: only(&["arn:aws:iam::123456789012:role/*"]),
         security_groups: only(&[TASK_GROUP, BASTION]),
         images: only(&["valkey/valkey:*"]),
         regions: only(&["eu-*"]),
     }
 }
 
+/// The document of these tests; valkeep takes on a role for it.
 fn with(limits: Limits) -> Desired {
-    Desired { limits, ..desired() }
+    let mut desired = desired();
+    desired.place.role = Some(AssumedRole {
+        arn: RoleArn::parse("arn:aws:iam::123456789012:role/valkeep").expect("an ARN"),
+        external_id: None,
+    });
+    Desired { limits, ..desired }
 }
 
 #[test]
@@ -46,6 +54,7 @@ fn a_document_outside_is_held_once_for_each_value_and_gets_no_step() {
             Resource::Role,
             vec!["spec.taskRole.name", "spec.service.create.executionRoleArn"],
         ),
+        (Kind::AssumedRole, Resource::Cluster, vec!["spec.assumeRoleArn"]),
         (
             Kind::SecurityGroup,
             Resource::Network,
@@ -143,7 +152,9 @@ fn the_critic_refuses_every_stage_of_a_way_that_leads_outside() {
             .collect();
         // What has no name of its own is made in a place; a role, a group or an image is named by some steps only.
         match kind {
-            Kind::Cluster | Kind::Region => assert!(objected.iter().all(|refused| *refused), "{kind}"),
+            Kind::Cluster | Kind::Region | Kind::AssumedRole => {
+                assert!(objected.iter().all(|refused| *refused), "{kind}");
+            }
             Kind::Role | Kind::SecurityGroup | Kind::Image => assert!(objected.contains(&true), "{kind}"),
         }
         refused += objected.iter().filter(|refused| **refused).count();

@@ -13,6 +13,7 @@ mod properties;
 mod refusals;
 mod safety;
 mod taken;
+mod transition;
 mod traps;
 mod traps_ecs;
 mod world;

@@ -21,6 +21,7 @@ enum Answer {
 use Answer::{CannotHappen, Definition, Story, Test};
 
 const ADOPTION: &str = "crates/valkeep-plan/tests/it/adoption.rs";
+const TRANSITION: &str = "crates/valkeep-plan/tests/it/transition.rs";
 const DRIFT: &str = "crates/valkeep-plan/tests/it/drift.rs";
 const REFUSALS: &str = "crates/valkeep-plan/tests/it/refusals.rs";
 const LOCK: &str = "crates/valkeep-plan/tests/it/lock.rs";
@@ -53,7 +54,7 @@ const TRAPS: &[(u8, &[&str], Answer)] = &[
         &["provider-upjet-aws#1115"],
         Test(
             SDK,
-            "a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_each",
+            "a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_and_one_update_each",
         ),
     ),
     (
@@ -61,7 +62,7 @@ const TRAPS: &[(u8, &[&str], Answer)] = &[
         &["provider-upjet-aws#825", "#585", "#1519"],
         Test(
             SDK,
-            "a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_each",
+            "a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_and_one_update_each",
         ),
     ),
     (
@@ -69,7 +70,7 @@ const TRAPS: &[(u8, &[&str], Answer)] = &[
         &["crossplane-contrib/provider-aws#1841"],
         Test(
             SDK,
-            "a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_each",
+            "a_hundred_services_rest_and_follow_a_foreign_deploy_with_one_registration_and_one_update_each",
         ),
     ),
     (
@@ -134,7 +135,7 @@ const TRAPS: &[(u8, &[&str], Answer)] = &[
     (
         30,
         &["terraform-aws-ecs#346"],
-        Test(ADOPTION, "a_users_own_desired_0_is_never_undone"),
+        Test(TRANSITION, "a_users_own_desired_0_is_never_undone"),
     ),
     (
         31,
@@ -218,7 +219,7 @@ const TRAPS: &[(u8, &[&str], Answer)] = &[
     (
         45,
         &["terraform-provider-aws#43238"],
-        Test(ADOPTION, "a_running_server_is_taken_over_in_the_strict_order"),
+        Test(TRANSITION, "a_running_server_is_taken_over_in_the_strict_order"),
     ),
     (
         46,

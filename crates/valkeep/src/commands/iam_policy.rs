@@ -4,14 +4,18 @@ use crate::cli::IamPolicyArgs;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::{Out, talk};
-use crate::{settings, stores, world};
+use crate::{replicas, settings, stores, world};
 use valkeep_aws::policy::{INLINE_MAX, MANAGED_MAX, Reach, length, policy};
 use valkeep_core::Failure;
 
 /// Prints the policy; how long it is and what is open goes to stderr.
 pub(crate) async fn iam_policy(args: IamPolicyArgs) -> Result<Exit, CommandError> {
     let limits = settings::limits(&args.limits)?;
-    let stores = stores::places(&args.stores)?
+    let places = stores::places(&args.stores)?;
+    if let Some(lease) = &args.lease {
+        replicas::is_apart(lease, &places)?;
+    }
+    let stores = places
         .into_iter()
         .map(|place| (place.documents, place.status))
         .collect();
@@ -33,6 +37,7 @@ pub(crate) async fn iam_policy(args: IamPolicyArgs) -> Result<Exit, CommandError
         region,
         installation: args.installation,
         stores,
+        lease: args.lease,
         limits,
     });
     Out::stdout().json(&policy)?;

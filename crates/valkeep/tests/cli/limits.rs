@@ -42,7 +42,7 @@ fn the_policy_of_no_settings_is_printed_without_asking_aws_and_says_what_is_open
     let (policy, talk) = policy(&Sandbox::new(), &[]);
     assert_eq!(passed(&policy), ["arn:aws:iam::123456789012:role/*"]);
     assert!(
-        talk.contains("permits every: cluster, role, security group, image, region"),
+        talk.contains("permits every: cluster, role, assumed role, security group, image, region"),
         "{talk}"
     );
 }
@@ -66,7 +66,10 @@ fn a_flag_stands_in_place_of_what_the_file_says_of_its_kind_and_of_nothing_else(
         text.contains(":service/kept/*") && !text.contains("from-file"),
         "{text}"
     );
-    assert!(talk.contains("permits every: security group, image, region"), "{talk}");
+    assert!(
+        talk.contains("permits every: assumed role, security group, image, region"),
+        "{talk}"
+    );
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn settings_come_from_the_environment_too() {
     let (policy, talk) = policy(&sandbox, &[]);
     assert_eq!(passed(&policy)[0], "arn:aws:iam::123456789012:role/cache-*");
     assert!(
-        talk.contains("permits every: cluster, security group, region"),
+        talk.contains("permits every: cluster, assumed role, security group, region"),
         "{talk}"
     );
 }
@@ -125,6 +128,32 @@ fn wrong_settings_end_every_command_that_reads_them_with_all_findings() {
     let output = sandbox.run(&["plan", "a.yaml", "--settings", "nowhere.yaml"]);
     assert_eq!(output.code, 1, "{output:?}");
     assert!(output.stderr.contains("cannot read nowhere.yaml"), "{output:?}");
+}
+
+#[test]
+fn roles_to_take_on_are_permitted_by_their_arns() {
+    let role = "arn:aws:iam::222222222222:role/valkeep-*";
+    let (limited, talk) = policy(&Sandbox::new(), &["--allow-assume-role", role]);
+    let text = limited.to_string();
+    assert!(text.contains(role) && !text.contains("iam::*:role/*"), "{text}");
+    assert!(!talk.contains("assumed role"), "{talk}");
+    let sandbox = Sandbox::new();
+    sandbox.file("settings.yaml", "limits: {assumeRoles: []}");
+    let (none, _) = policy(&sandbox, &["--settings", "settings.yaml"]);
+    assert!(!none.to_string().contains("sts:AssumeRole"), "{none}");
+    let output = Sandbox::new().run(&[HERE, &["--allow-assume-role", "valkeep-*"]].concat());
+    assert_eq!(output.code, 64, "{output:?}");
+    assert!(output.stderr.contains("`valkeep-*` fits no role's ARN"), "{output:?}");
+}
+
+#[test]
+fn a_lease_outside_of_the_status_is_in_the_policy() {
+    let (policy, _) = policy(&Sandbox::new(), &["--lease", "s3://leases/valkeep"]);
+    let text = policy.to_string();
+    assert!(text.contains("arn:aws:s3:::leases/valkeep"), "{text}");
+    let output = Sandbox::new().run(&[HERE, &["--lease", "s3://bucket/docs/lease"]].concat());
+    assert_eq!(output.code, 64, "{output:?}");
+    assert!(output.stderr.contains("would lie among the documents"), "{output:?}");
 }
 
 #[test]
