@@ -137,9 +137,9 @@ impl Window {
     }
 }
 
-/// A time zone by its name in the IANA database, in any case.
+/// A time zone by its name in the IANA database, in any case. `Etc/Unknown`, which is none, has that of UTC in jiff.
 pub fn time_zone(name: &str) -> Option<TimeZone> {
-    ZONES.get(name).ok()
+    ZONES.get(name).ok().filter(|zone| !zone.is_unknown())
 }
 
 /// The names of all time zones.
