@@ -74,7 +74,9 @@ impl Schedule {
                     takes,
                 });
             }
-            read.push(stars);
+            // To Kubernetes a step of one is a star, which matters where the other of the two days is said.
+            let is_star = stars.strip_prefix("*/").and_then(|step| step.parse().ok()) == Some(1);
+            read.push(if is_star { "*".to_owned() } else { stars });
         }
         let schedule = Self {
             text: text.to_owned(),
