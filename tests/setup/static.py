@@ -2,7 +2,7 @@
 
 usage: static.py PROGRAM
 
-It must need no loader, find an address through DNS, and trust a server by the roots in
+It must need no loader, know time zones, find an address through DNS, and trust a server by the roots in
 /etc/ssl/certs/ca-certificates.crt. DNS answers on port 53 of loopback; who may not listen there is told, and the name
 is put into /etc/hosts instead.
 """
@@ -26,6 +26,8 @@ from cryptography.x509.oid import NameOID
 
 NAME = "aws.valkeep.test"
 NAMESERVER = "127.53.53.53"
+# Names Europe/London; there is no /usr/share/zoneinfo.
+WINDOW = pathlib.Path(__file__).resolve().parents[2] / "manifests" / "valid" / "rollout.yaml"
 ACCOUNT = "111122223333"
 ANSWER = f"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:sts::{ACCOUNT}:assumed-role/valkeep/static</Arn><UserId>A:static</UserId><Account>{ACCOUNT}</Account>
@@ -136,6 +138,7 @@ def main(program):
             # What ECS puts into a container (hosts, resolv.conf), what the image has, and nothing else.
             command = ["bwrap", "--unshare-user", "--unshare-pid", "--uid", "65532", "--gid", "65532", "--clearenv"]
             command += ["--ro-bind", program, "/valkeep", "--proc", "/proc", "--dev", "/dev"]
+            command += ["--ro-bind", str(WINDOW), "/window.yaml"]
             for name in ("resolv.conf", "hosts"):
                 command += ["--ro-bind", str(folder / name), f"/etc/{name}"]
             if roots:
@@ -152,6 +155,9 @@ def main(program):
         version = run(False, "--version")
         if version.returncode != 0:
             sys.exit(f"static: {version.stderr}")
+        window = run(False, "validate", "/window.yaml")
+        if window.returncode != 0:
+            sys.exit(f"static: a time zone is not known: {window.stdout}{window.stderr}")
         policy = run(True, "iam-policy", "--store", "s3://bucket/docs/")
         if policy.returncode != 0 or ACCOUNT not in policy.stdout:
             sys.exit(f"static: AWS could not be asked: {policy.stderr}")

@@ -3,8 +3,8 @@
 use crate::ids::{AccessPointId, FileSystemId, SecurityGroupId, SubnetId, VpcId};
 use crate::observed::AccessPoint;
 use crate::task_definition::LaunchType;
-use crate::valkey::SavePoints;
-use crate::{Identity, Limits, Names, Place, Tags};
+use crate::valkey::{AppendFsync, MaxmemoryPolicy, SavePoints};
+use crate::{Identity, Limits, Names, Place, Tags, Window};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -43,10 +43,15 @@ pub struct Desired {
     pub origin: Origin,
     /// Snapshots.
     pub persistence: Persistence,
+    /// How a running server is changed or replaced.
+    pub rollout: Rollout,
     /// How long a mount target's DNS name is given after its interface was attached, in seconds.
     pub dns_grace_s: u32,
     /// The annotation `valkeep.dev/look-now`; its value comes back in the status of the look that it brought about.
     pub look_now: Option<String>,
+    /// The annotation `valkeep.dev/restart`; a value that was not seen before asks for one replacement of the task. At most
+    /// 256 printable characters.
+    pub restart: Option<String>,
     /// The annotation `valkeep.dev/load-stale-dump: <document name>` is there: a dump older than the live data may be
     /// loaded in its place.
     pub load_stale_dump: bool,
@@ -244,6 +249,22 @@ pub struct ServerSpec {
     pub port: u16,
     /// Seconds from SIGTERM to SIGKILL.
     pub stop_timeout_s: u32,
+    /// `maxmemory`; 0 is no limit, and none is left to Valkey.
+    pub maxmemory_bytes: Option<u64>,
+    /// `maxmemory-policy`; none is left to Valkey.
+    pub maxmemory_policy: Option<MaxmemoryPolicy>,
+}
+
+/// How a running server is changed or replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// A planned replacement takes a snapshot and checks it before it stops a server that may hold what is not saved.
+    pub require_snapshot: bool,
+    /// What Valkey takes while it runs is set there, and the new definition waits for the next replacement; otherwise it
+    /// replaces the task at once.
+    pub live_only: bool,
+    /// When replacements that can wait may happen; none is at any time.
+    pub window: Option<Window>,
 }
 
 /// Who makes the service and its task definition.
@@ -334,6 +355,8 @@ pub struct Snapshots {
     pub mount_path: String,
     /// What to do with a dump that is older than the data it would replace.
     pub stale_dump: StaleDump,
+    /// When the append-only file is flushed to disk; none is no such file.
+    pub append_only: Option<AppendFsync>,
 }
 
 /// What to do with a dump that is older than the data it would replace.

@@ -19,6 +19,7 @@ pub mod step;
 pub mod task_definition;
 pub mod units;
 pub mod valkey;
+pub mod window;
 
 pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use desired::Desired;
@@ -33,6 +34,7 @@ pub use raw_definition::RawDefinition;
 pub use step::{Done, Step};
 pub use task_definition::TaskDefinition;
 pub use valkey::ValkeyInfo;
+pub use window::{Window, WindowState};
 
 /// A point in time. Decisions take it as an argument; nothing in this crate reads a clock.
 pub type Timestamp = jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! Sizes as people write them into task definitions.
+//! Sizes as people write them into task definitions and for Valkey.
 
 /// `256`, or `.25 vCPU` with the unit `vcpu`: 1024 to one of the unit, without a detour over floating point. None where it
 /// is neither.
@@ -15,6 +15,24 @@ pub fn scaled(text: &str, unit: &str) -> Option<u32> {
     }
     let digits: u32 = format!("{fraction:0<4}").parse().ok()?;
     whole.checked_mul(1024)?.checked_add(digits * 1024 / 10_000)
+}
+
+/// Bytes as Valkey reads them: `1048576`, `300mb`, `1gb`, in any case. With a `b` at its end a unit is a power of 1024, else
+/// one of 1000. None where it is no size, or more than there are numbers for.
+pub fn bytes(text: &str) -> Option<u64> {
+    let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let number: u64 = text[..text.len() - unit.len()].parse().ok()?;
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
 }
 
 #[cfg(test)]
@@ -34,6 +52,34 @@ mod tests {
             ("much", "gb", None),
         ] {
             assert_eq!(scaled(text, unit), expected, "{text}");
+        }
+    }
+    #[test]
+    fn bytes_read_as_valkey_reads_them() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("1048576", Some(1 << 20)),
+            ("5b", Some(5)),
+            ("300mb", Some(300 << 20)),
+            ("300MB", Some(300 << 20)),
+            ("1m", Some(1_000_000)),
+            ("2kB", Some(2048)),
+            ("2K", Some(2000)),
+            ("1gb", Some(1 << 30)),
+            ("1G", Some(1_000_000_000)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("17179869184gb", None),
+            ("", None),
+            ("mb", None),
+            ("1.5gb", None),
+            ("-1", None),
+            ("1 gb", None),
+            ("1tb", None),
+            ("1gib", None),
+            ("50%", None),
+        ] {
+            assert_eq!(bytes(text), expected, "{text}");
         }
     }
 }

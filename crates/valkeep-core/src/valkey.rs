@@ -33,6 +33,58 @@ impl SavePoints {
     }
 }
 
+/// `appendfsync`: when the append-only file is flushed to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "Valkey's own words")]
+pub enum AppendFsync {
+    Everysec,
+    Always,
+    No,
+}
+
+impl AppendFsync {
+    /// As Valkey spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AppendFsync::Everysec => "everysec",
+            AppendFsync::Always => "always",
+            AppendFsync::No => "no",
+        }
+    }
+}
+
+/// `maxmemory-policy`: what goes when the memory is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "Valkey's own words")]
+pub enum MaxmemoryPolicy {
+    Noeviction,
+    AllkeysLru,
+    AllkeysLfu,
+    AllkeysRandom,
+    VolatileLru,
+    VolatileLfu,
+    VolatileRandom,
+    VolatileTtl,
+}
+
+impl MaxmemoryPolicy {
+    /// As Valkey spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MaxmemoryPolicy::Noeviction => "noeviction",
+            MaxmemoryPolicy::AllkeysLru => "allkeys-lru",
+            MaxmemoryPolicy::AllkeysLfu => "allkeys-lfu",
+            MaxmemoryPolicy::AllkeysRandom => "allkeys-random",
+            MaxmemoryPolicy::VolatileLru => "volatile-lru",
+            MaxmemoryPolicy::VolatileLfu => "volatile-lfu",
+            MaxmemoryPolicy::VolatileRandom => "volatile-random",
+            MaxmemoryPolicy::VolatileTtl => "volatile-ttl",
+        }
+    }
+}
+
 /// `INFO` of one server, as far as valkeep reads it. Times are as the server gives them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValkeyInfo {

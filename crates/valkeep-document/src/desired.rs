@@ -3,19 +3,21 @@
 //! A document that came from `read` has forms that fit; one made otherwise is refused here with findings without position.
 
 use crate::types::{
-    AccessPoint, Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, FirstTransition, LOAD_STALE_DUMP,
-    LOOK_NOW, LaunchType, Mode, Network, PerformanceMode, Persistence, Preset, SaveRule, Service, Snapshots, Spec,
-    StaleDump, ThroughputMode, TransitionToIa,
+    AccessPoint, Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, FirstTransition, Fsync, LOAD_STALE_DUMP,
+    LOOK_NOW, LaunchType, MaintenanceWindow, MaxmemoryPolicy, Mode, Network, PerformanceMode, Persistence, Preset,
+    RESTART, SaveRule, Service, Snapshots, Spec, StaleDump, ThroughputMode, TransitionToIa,
 };
 use crate::{Finding, Findings};
 use std::collections::BTreeSet;
 use valkeep_core::desired::{
     AccessPointField, AccessPointSpec, Adopted, Created, Deletion, FileSystemField, FileSystemSpec, LogGroupSpec,
-    Origin, ServerSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
+    Origin, Rollout, ServerSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
 };
 use valkeep_core::ids::{AccessPointId, FileSystemId, IdError, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::valkey::SavePoints;
-use valkeep_core::{AssumedRole, Desired, Identity, Place, RoleArn, Scope, Tags, desired, task_definition};
+use valkeep_core::{
+    AssumedRole, Desired, Identity, Place, RoleArn, Scope, Tags, Window, desired, task_definition, units, valkey,
+};
 
 /// Save points of the presets, as (seconds, changes).
 const BALANCED: &[(u32, u32)] = &[(900, 1), (300, 10), (60, 10_000)];
@@ -35,7 +37,15 @@ impl Document {
         let network = refused.network(&spec.network);
         let throughput = refused.throughput(&spec.file_system);
         let save = refused.save_points(&spec.persistence.snapshots);
+        let append_only = refused.append_only(&spec.persistence);
         let taken = refused.taken(&spec.file_system);
+        let maxmemory_bytes = spec
+            .valkey
+            .maxmemory
+            .as_deref()
+            .and_then(|text| refused.maxmemory(text));
+        let window = spec.rollout.maintenance_window.as_ref();
+        let window = window.and_then(|window| refused.window(window));
         let (Some(place), Some(network), Some(throughput), Some(save), Some((file_system_id, access_point_id))) =
             (place, network, throughput, save, taken)
         else {
@@ -80,11 +90,19 @@ impl Document {
                 container: spec.service.container.clone(),
                 port: spec.service.port,
                 stop_timeout_s: spec.rollout.stop_timeout_seconds,
+                maxmemory_bytes,
+                maxmemory_policy: spec.valkey.maxmemory_policy.map(MaxmemoryPolicy::as_valkey),
             },
             origin: origin(spec),
-            persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save),
+            persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save, append_only),
+            rollout: Rollout {
+                require_snapshot: spec.rollout.require_snapshot,
+                live_only: spec.rollout.live_only,
+                window,
+            },
             dns_grace_s: scope.dns_grace_s,
             look_now: metadata.annotations.get(LOOK_NOW).cloned(),
+            restart: metadata.annotations.get(RESTART).cloned(),
             load_stale_dump: self.permits(LOAD_STALE_DUMP),
             deletion: self.asks_for_deletion().then(|| Deletion {
                 without_backup: self.permits(DELETE_WITHOUT_BACKUP),
@@ -299,6 +317,37 @@ impl Refused<'_> {
                 .collect(),
         ))
     }
+
+    fn append_only(&mut self, persistence: &Persistence) -> Option<valkey::AppendFsync> {
+        if !persistence.append_only.enabled {
+            return None;
+        }
+        self.refuse(
+            "spec.persistence.appendOnly.enabled",
+            "the append-only file comes with a later version of valkeep".to_owned(),
+            Some("write `false`, or leave it out".to_owned()),
+        );
+        Some(match persistence.append_only.fsync {
+            Fsync::Everysec => valkey::AppendFsync::Everysec,
+            Fsync::Always => valkey::AppendFsync::Always,
+            Fsync::No => valkey::AppendFsync::No,
+        })
+    }
+
+    fn maxmemory(&mut self, text: &str) -> Option<u64> {
+        let bytes = units::bytes(text);
+        if bytes.is_none() {
+            let problem = format!("`{text}` is no amount of memory");
+            self.refuse("spec.valkey.maxmemory", problem, None);
+        }
+        bytes
+    }
+
+    fn window(&mut self, window: &MaintenanceWindow) -> Option<Window> {
+        Window::parse(&window.cron, window.duration_minutes, &window.timezone)
+            .map_err(|error| self.refuse("spec.rollout.maintenanceWindow", error.to_string(), None))
+            .ok()
+    }
 }
 
 /// The user's tags, a name for the console, and ours.
@@ -404,7 +453,12 @@ fn created(service: &Service, create: &Create) -> Created {
     }
 }
 
-fn persistence(spec: &Persistence, mount_path: &str, save: SavePoints) -> desired::Persistence {
+fn persistence(
+    spec: &Persistence,
+    mount_path: &str,
+    save: SavePoints,
+    append_only: Option<valkey::AppendFsync>,
+) -> desired::Persistence {
     if !spec.enabled {
         return desired::Persistence::Disabled;
     }
@@ -418,6 +472,7 @@ fn persistence(spec: &Persistence, mount_path: &str, save: SavePoints) -> desire
             StaleDump::Load => desired::StaleDump::Load,
             StaleDump::SetAside => desired::StaleDump::SetAside,
         },
+        append_only,
     })
 }
 
@@ -462,5 +517,20 @@ impl TransitionToIa {
             TransitionToIa::After365Days => "AFTER_365_DAYS",
             TransitionToIa::Never => return None,
         })
+    }
+}
+
+impl MaxmemoryPolicy {
+    fn as_valkey(self) -> valkey::MaxmemoryPolicy {
+        match self {
+            MaxmemoryPolicy::Noeviction => valkey::MaxmemoryPolicy::Noeviction,
+            MaxmemoryPolicy::AllkeysLru => valkey::MaxmemoryPolicy::AllkeysLru,
+            MaxmemoryPolicy::AllkeysLfu => valkey::MaxmemoryPolicy::AllkeysLfu,
+            MaxmemoryPolicy::AllkeysRandom => valkey::MaxmemoryPolicy::AllkeysRandom,
+            MaxmemoryPolicy::VolatileLru => valkey::MaxmemoryPolicy::VolatileLru,
+            MaxmemoryPolicy::VolatileLfu => valkey::MaxmemoryPolicy::VolatileLfu,
+            MaxmemoryPolicy::VolatileRandom => valkey::MaxmemoryPolicy::VolatileRandom,
+            MaxmemoryPolicy::VolatileTtl => valkey::MaxmemoryPolicy::VolatileTtl,
+        }
     }
 }

@@ -16,6 +16,8 @@ pub const KIND: &str = "ValkeyPersistence";
 pub const LOAD_STALE_DUMP: &str = "valkeep.dev/load-stale-dump";
 /// Annotation: any value, given anew, makes valkeep look at once, and comes back in the status.
 pub const LOOK_NOW: &str = "valkeep.dev/look-now";
+/// Annotation: any value, given anew, makes valkeep replace the task once, with the order and the care of every replacement.
+pub const RESTART: &str = "valkeep.dev/restart";
 /// Annotation: what valkeep made for this document is deleted. Its value is the document's own name.
 pub const DELETE: &str = "valkeep.dev/delete";
 /// Annotation: the deletion may take the data along without a final backup. Its value is the document's own name; alone,
@@ -97,11 +99,12 @@ pub struct Metadata {
     /// Labels for people and tools. valkeep does not read them.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own. It knows four. Three have
+    /// Annotations for people and tools. Keys that start with `valkeep.dev/` are valkeep's own. It knows five. Three have
     /// this document's name as their value. `valkeep.dev/load-stale-dump`: a dump older than the live data may be loaded in
     /// its place. `valkeep.dev/delete`: everything that valkeep made for this document is deleted.
-    /// `valkeep.dev/delete-without-backup`: the deletion may take the data along without a final backup. And
-    /// `valkeep.dev/look-now`: a new value makes valkeep look at once, and comes back in the status.
+    /// `valkeep.dev/delete-without-backup`: the deletion may take the data along without a final backup. Two have any value,
+    /// and a new one has an effect. `valkeep.dev/look-now`: valkeep looks at once, and the value comes back in the status.
+    /// `valkeep.dev/restart`, at most 256 characters: valkeep replaces the task once.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
 }
@@ -138,7 +141,7 @@ pub struct Spec {
     /// The EFS file system that keeps the data.
     #[serde(default)]
     pub file_system: FileSystem,
-    /// Settings of the Valkey server itself. This version has none.
+    /// Settings of the Valkey server itself.
     #[serde(default)]
     pub valkey: Valkey,
     /// What is kept of the data, and how often it is saved.
@@ -516,10 +519,42 @@ impl AccessPoint {
     }
 }
 
-/// Settings of the Valkey server itself. This version has none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Valkey {}
+/// Settings of the Valkey server itself. What is left out is left to Valkey.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Valkey {
+    /// Memory for data, as Valkey writes it: `300mb`, `1gb`, or bytes in quotes; `"0"` is no limit. A snapshot needs memory
+    /// beside it, in the worst case as much again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9]+[kKmMgG]?[bB]?$"))]
+    pub maxmemory: Option<String>,
+    /// What goes when that memory is full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MaxmemoryPolicy")]
+    pub maxmemory_policy: Option<MaxmemoryPolicy>,
+}
+
+/// What goes when the memory is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaxmemoryPolicy {
+    /// Nothing; writes are refused. Valkey's own default.
+    Noeviction,
+    /// Keys that were not used for longest.
+    AllkeysLru,
+    /// Keys that are used least often.
+    AllkeysLfu,
+    /// Any keys.
+    AllkeysRandom,
+    /// Of the keys that expire, those that were not used for longest.
+    VolatileLru,
+    /// Of the keys that expire, those that are used least often.
+    VolatileLfu,
+    /// Of the keys that expire, any.
+    VolatileRandom,
+    /// Of the keys that expire, those that expire next.
+    VolatileTtl,
+}
 
 /// What is kept of the data, and how often it is saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -633,6 +668,10 @@ pub enum Fsync {
     /// Once a second.
     #[default]
     Everysec,
+    /// With every write.
+    Always,
+    /// When the system does it.
+    No,
 }
 
 /// How a task is replaced.
@@ -645,6 +684,14 @@ pub struct Rollout {
     /// What may happen to a cache that was never persisted, when an adopted service is replaced for the first time, or after
     /// somebody deployed it without persistence.
     pub first_transition: FirstTransition,
+    /// Before a planned replacement stops a server that may hold what is not saved, take a snapshot and check it.
+    pub require_snapshot: bool,
+    /// Set what Valkey takes while it runs on the running server, and let the new definition wait for the next replacement or
+    /// maintenance window. `false`: replace the task at once.
+    pub live_only: bool,
+    /// When replacements that can wait may happen; left out, at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance_window: Option<MaintenanceWindow>,
 }
 
 impl Default for Rollout {
@@ -652,7 +699,32 @@ impl Default for Rollout {
         Self {
             stop_timeout_seconds: 120,
             first_transition: FirstTransition::default(),
+            require_snapshot: true,
+            live_only: true,
+            maintenance_window: None,
         }
+    }
+}
+
+/// When replacements that can wait may happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MaintenanceWindow {
+    /// When it opens, in five fields as of a Kubernetes CronJob: minute, hour, day of the month, month, day of the week; like
+    /// `0 2 * * SUN`. In an hour that clocks skip it opens when they are put forward, in one that they repeat once.
+    #[schemars(length(min = 9), regex(pattern = r"^\s*(\S+\s+){4}\S+\s*$"))]
+    pub cron: String,
+    /// How long it is open, a minute to a week. Where it is longer than the time to the next one, it is always open.
+    #[schemars(range(min = 1, max = 10_080))]
+    pub duration_minutes: u32,
+    /// Whose clocks `cron` is about: a name of the IANA time zone database, like `Europe/London`.
+    #[serde(default = "MaintenanceWindow::default_timezone")]
+    pub timezone: String,
+}
+
+impl MaintenanceWindow {
+    pub(crate) fn default_timezone() -> String {
+        "UTC".to_owned()
     }
 }
 

@@ -39,6 +39,12 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "remove it",
     ),
     (&["port"], "is set by valkeep", "use `service.port`"),
+    (&["maxmemory"], "is set by valkeep", "use `valkey.maxmemory`"),
+    (
+        &["maxmemory-policy"],
+        "is set by valkeep",
+        "use `valkey.maxmemoryPolicy`",
+    ),
     (
         &[
             "bind",
@@ -193,6 +199,8 @@ mod tests {
             "--replicaof",
             "--include x",
             "--appendonly",
+            "--maxmemory",
+            "--maxmemory-policy allkeys-lru",
         ] {
             assert!(word(text, true).is_err(), "{text}");
         }
@@ -204,6 +212,7 @@ mod tests {
             "--maxclients",
             "--maxclients 5000",
             "--save-something-else",
+            "--maxmemory-samples 10",
             "--io-threads",
         ] {
             assert_eq!(word(text, true), Ok(()), "{text}");

@@ -34,10 +34,10 @@ impl Subject {
         }
     }
 
-    /// What to write in place of an alias. Patterns often begin with a star.
+    /// What to write in place of an alias. Schedules and patterns often begin with a star.
     pub(super) fn instead_of_alias(self) -> &'static str {
         match self {
-            Subject::Document => "write the value out",
+            Subject::Document => "write the value out, and put text that begins with a star in quotes",
             Subject::Settings => "put a pattern that begins with `*` in quotes",
         }
     }

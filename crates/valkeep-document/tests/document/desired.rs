@@ -1,9 +1,10 @@
 //! What a document means.
 
 use crate::manifests;
-use valkeep_core::desired::{Persistence, StaleDump, Throughput};
-use valkeep_core::{Desired, Scope};
-use valkeep_document::{Document, Preset, SaveRule, read};
+use valkeep_core::desired::{Persistence, Rollout, StaleDump, Throughput};
+use valkeep_core::valkey::MaxmemoryPolicy;
+use valkeep_core::{Desired, Scope, Window};
+use valkeep_document::{Document, MaintenanceWindow, Preset, SaveRule, read};
 
 fn scope() -> Scope {
     Scope {
@@ -64,6 +65,51 @@ fn the_example_means_the_runbook() {
     assert_eq!(snapshots.mount_path, "/data");
     assert_eq!(snapshots.stale_dump, StaleDump::Load);
     assert_eq!(desired.nfs_clients().len(), 2);
+}
+
+#[test]
+fn what_is_left_out_is_careful_and_left_to_valkey() {
+    let desired = desired("examples/minimal.yaml");
+    let careful = Rollout {
+        require_snapshot: true,
+        live_only: true,
+        window: None,
+    };
+    assert_eq!(desired.rollout, careful);
+    assert_eq!(
+        (desired.server.maxmemory_bytes, desired.server.maxmemory_policy),
+        (None, None)
+    );
+    assert_eq!(desired.snapshots().unwrap().append_only, None);
+    assert_eq!(desired.restart, None);
+}
+
+#[test]
+fn memory_and_its_policy_are_the_servers() {
+    let server = desired("valid/memory.yaml").server;
+    assert_eq!(server.maxmemory_bytes, Some(1 << 30));
+    assert_eq!(server.maxmemory_policy, Some(MaxmemoryPolicy::AllkeysLfu));
+    assert_eq!(server.maxmemory_policy.unwrap().as_str(), "allkeys-lfu");
+    // No limit is not the same as nothing said.
+    assert_eq!(
+        desired("valid/memory-without-limit.yaml").server.maxmemory_bytes,
+        Some(0)
+    );
+}
+
+#[test]
+fn a_rollout_may_be_at_once_and_in_a_window_and_asked_for() {
+    let desired = desired("valid/rollout.yaml");
+    let sunday_night = Rollout {
+        require_snapshot: false,
+        live_only: false,
+        window: Some(Window::parse("0 2 * * SUN", 120, "Europe/London").unwrap()),
+    };
+    assert_eq!(desired.rollout, sunday_night);
+    assert_eq!(
+        desired.restart.as_deref(),
+        Some("2026-11-26, after the upgrade of the client library")
+    );
 }
 
 #[test]
@@ -163,12 +209,22 @@ fn a_document_made_by_hand_is_checked_for_what_has_no_meaning() {
     document.spec.network.task_security_group_ids.clear();
     document.spec.file_system.provisioned_mibps = Some(1.0);
     document.spec.persistence.snapshots.preset = Preset::Custom;
+    document.spec.persistence.append_only.enabled = true;
+    document.spec.valkey.maxmemory = Some("much".into());
+    document.spec.rollout.maintenance_window = Some(MaintenanceWindow {
+        cron: "0 2 30 2 *".into(),
+        duration_minutes: 120,
+        timezone: "UTC".into(),
+    });
     let findings = document.desired(&scope(), 1).unwrap_err();
     let paths: Vec<&str> = findings.0.iter().map(|finding| finding.path.as_str()).collect();
     assert!(paths.contains(&"spec.network.subnetIds[0]"), "{findings}");
     assert!(paths.contains(&"spec.network.taskSecurityGroupIds"), "{findings}");
     assert!(paths.contains(&"spec.fileSystem.provisionedMibps"), "{findings}");
     assert!(paths.contains(&"spec.persistence.snapshots.rules"), "{findings}");
+    assert!(paths.contains(&"spec.persistence.appendOnly.enabled"), "{findings}");
+    assert!(paths.contains(&"spec.valkey.maxmemory"), "{findings}");
+    assert!(paths.contains(&"spec.rollout.maintenanceWindow"), "{findings}");
 
     document.spec.persistence.snapshots.rules = Some(vec![SaveRule { seconds: 1, changes: 1 }]);
     let findings = document.desired(&scope(), 1).unwrap_err();

@@ -91,6 +91,8 @@ pub(crate) fn desired() -> Desired {
             container: "valkey".into(),
             port: 6379,
             stop_timeout_s: 120,
+            maxmemory_bytes: None,
+            maxmemory_policy: None,
         },
         origin: Origin::Created(Box::new(Created {
             log_group: LogGroupSpec {
@@ -112,8 +114,14 @@ pub(crate) fn desired() -> Desired {
             },
         })),
         persistence: Persistence::Mounted(snapshots()),
+        rollout: valkeep_core::desired::Rollout {
+            require_snapshot: true,
+            live_only: true,
+            window: None,
+        },
         dns_grace_s: 90,
         look_now: None,
+        restart: None,
         load_stale_dump: false,
         deletion: None,
         limits: Limits::default(),
@@ -137,6 +145,7 @@ pub(crate) fn snapshots() -> Snapshots {
         stop_writes_on_error: false,
         mount_path: "/data".into(),
         stale_dump: StaleDump::Load,
+        append_only: None,
     }
 }
 

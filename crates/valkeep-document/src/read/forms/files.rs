@@ -2,6 +2,7 @@
 
 use super::super::report::{Wrong, quote};
 use super::check;
+use valkeep_core::units;
 
 /// The access point's directory.
 /// <https://docs.aws.amazon.com/efs/latest/ug/API_RootDirectory.html>
@@ -76,6 +77,22 @@ pub(in crate::read) fn permissions(text: &str) -> Result<(), Wrong> {
                 .to_owned()
         },
         "let the owner's digit be 7, like \"0755\"",
+    )
+}
+
+/// The server's memory for data.
+pub(in crate::read) fn maxmemory(text: &str) -> Result<(), Wrong> {
+    let instead = "write it like `300mb` or `1gb`, or `\"0\"` for no limit";
+    let Some(bytes) = units::bytes(text) else {
+        return Err(Wrong::new(
+            format!("{} is not an amount of memory that Valkey takes", quote(text)),
+            instead,
+        ));
+    };
+    check(
+        bytes == 0 || bytes >= 1 << 20,
+        || format!("{} is less than 1 MiB, which an empty server needs alone", quote(text)),
+        instead,
     )
 }
 

@@ -3,10 +3,12 @@
 mod aws;
 mod files;
 mod names;
+mod windows;
 
 pub(super) use aws::*;
 pub(super) use files::*;
 pub(super) use names::*;
+pub(super) use windows::*;
 
 use super::report::Wrong;
 
@@ -86,6 +88,26 @@ mod tests {
         assert!(fargate_pair(256, 1536).is_err());
         assert!(fargate_pair(300, 512).is_err());
         assert!(fargate_pair(8192, 17000).is_err());
+    }
+
+    #[test]
+    fn memory_is_as_valkey_writes_it_and_has_a_unit() {
+        for text in ["0", "1mb", "300MB", "1g", "1048576"] {
+            good(maxmemory, text);
+        }
+        for text in [
+            "",
+            "300",
+            "1.5gb",
+            "300 mb",
+            "300mib",
+            "-1",
+            "50%",
+            "1023k",
+            "99999999999gb",
+        ] {
+            bad(maxmemory, text);
+        }
     }
 
     #[test]

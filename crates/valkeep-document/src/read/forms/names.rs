@@ -52,3 +52,13 @@ fn label_word(text: &str) -> bool {
 pub(in crate::read) fn any_text(_: &str) -> Result<(), Wrong> {
     Ok(())
 }
+
+/// The value of the annotation that asks for a restart: it comes back in messages.
+pub(in crate::read) fn restart(text: &str) -> Result<(), Wrong> {
+    const MAX: usize = 256;
+    check(
+        text.chars().count() <= MAX && !text.chars().any(char::is_control),
+        || "has a control character, a line break, or more than 256 characters".to_owned(),
+        "write a short text that was not there before, like the time",
+    )
+}

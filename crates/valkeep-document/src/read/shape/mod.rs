@@ -6,22 +6,23 @@
 mod file_system;
 mod network;
 mod persistence;
+mod rollout;
 mod service;
+mod valkey;
 
 use super::forms;
 use super::nearest::nearest;
 use super::report::{Report, Wrong, quote};
 use super::tree::{At, Node, join};
 use super::walk::Field;
-use crate::types::{
-    ApiVersion, Document, FirstTransition, Kind, LOOK_NOW, LaunchType, Metadata, Mode, Origin, PERMISSIONS, Rollout,
-    Spec, Valkey,
-};
+use crate::types::{ApiVersion, Document, Kind, LOOK_NOW, Metadata, Mode, Origin, PERMISSIONS, RESTART, Spec};
 use file_system::file_system;
 use network::network;
 use persistence::persistence;
-use service::{service, task_role};
+use rollout::rollout;
+use service::{Task, service, task_role};
 use std::collections::BTreeMap;
+use valkey::valkey;
 
 /// AWS takes 50 tags per resource; valkeep's own and `Name` are at most ten.
 const TAGS_MAX: usize = 40;
@@ -80,7 +81,11 @@ fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
     });
     let annotations = map.take("annotations").map_or(Some(BTreeMap::new()), |field| {
         let annotations = field.texts(report, forms::label_key, forms::any_text)?;
-        let known: Vec<&str> = PERMISSIONS.iter().map(|(key, _)| *key).chain([LOOK_NOW]).collect();
+        let known: Vec<&str> = PERMISSIONS
+            .iter()
+            .map(|(key, _)| *key)
+            .chain([LOOK_NOW, RESTART])
+            .collect();
         let mut good = reserved(&field, &annotations, &known, "annotations", report);
         let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > ANNOTATIONS_MAX {
@@ -89,6 +94,10 @@ fn metadata(field: &Field<'_>, report: &mut Report) -> Option<Metadata> {
                 format!("are {bytes} bytes long, at most {ANNOTATIONS_MAX} are taken"),
                 "shorten them",
             );
+            good = false;
+        }
+        if let Some(Err(wrong)) = annotations.get(RESTART).map(|value| forms::restart(value)) {
+            report.add(field.key_at(RESTART), &join(&field.path, RESTART), wrong);
             good = false;
         }
         for (key, harm) in PERMISSIONS {
@@ -178,11 +187,10 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, [Option<At>; 2]
     let cluster = map
         .require(report, "cluster", "write the name of the ECS cluster")
         .and_then(|field| field.text(report, forms::ecs_name));
-    let mut launch_type = None;
-    let mut created = false;
+    let mut task = Task::default();
     let service = map
         .require(report, "service", "write `service:` with a `name`")
-        .and_then(|field| service(&field, &mut created, &mut launch_type, report));
+        .and_then(|field| service(&field, &mut task, report));
     let task_role_field = map.require(
         report,
         "taskRole",
@@ -198,11 +206,9 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, [Option<At>; 2]
         )
         .and_then(|field| network(&field, report));
     let file_system = or_default(map.take("fileSystem"), |field| file_system(&field, root_access, report));
-    let valkey = or_default(map.take("valkey"), |field| valkey(&field, report));
+    let valkey = or_default(map.take("valkey"), |field| valkey(&field, &task, report));
     let persistence = or_default(map.take("persistence"), |field| persistence(&field, report));
-    let rollout = or_default(map.take("rollout"), |field| {
-        rollout(&field, created, launch_type, report)
-    });
+    let rollout = or_default(map.take("rollout"), |field| rollout(&field, &task, report));
     let tags = or_default(map.take("tags"), |field| {
         let tags = field.texts(report, forms::tag_key, forms::tag_value)?;
         if tags.len() > TAGS_MAX {
@@ -232,77 +238,6 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, [Option<At>; 2]
         tags: tags?,
     };
     Some((spec, [region_at, role_at]))
-}
-
-fn valkey(field: &Field<'_>, report: &mut Report) -> Option<Valkey> {
-    let mut map = field.map(report)?;
-    let live = "setting this, and changing it live,";
-    for (name, instead) in [
-        ("maxmemory", "use `--maxmemory` in `service.create.extraFlags`"),
-        (
-            "maxmemoryPolicy",
-            "use `--maxmemory-policy` in `service.create.extraFlags`",
-        ),
-    ] {
-        map.later(report, name, live, instead);
-    }
-    map.later(report, "credentialsFrom", "authentication", "remove it");
-    map.later(report, "tls", "TLS", "remove it");
-    map.finish(report, &[]);
-    Some(Valkey {})
-}
-
-fn rollout(field: &Field<'_>, created: bool, launch_type: Option<LaunchType>, report: &mut Report) -> Option<Rollout> {
-    let default = Rollout::default();
-    let mut map = field.map(report)?;
-    let stop_timeout_seconds = or(
-        map.take("stopTimeoutSeconds"),
-        || default.stop_timeout_seconds,
-        |field| {
-            let seconds = field.whole(report, &(1..=86_400))?;
-            if seconds > 120 && launch_type == Some(LaunchType::Fargate) {
-                field.say(
-                    report,
-                    format!("Fargate kills a task 120 seconds after it was told to stop, and {seconds} are asked for"),
-                    "write at most 120, or `launchType: EC2`",
-                );
-                return None;
-            }
-            Some(seconds)
-        },
-    );
-    let first_transition = or_default(map.take("firstTransition"), |field| {
-        let choice = field.choice(
-            report,
-            &[
-                ("Wait", FirstTransition::Wait),
-                ("AcceptLoss", FirstTransition::AcceptLoss),
-            ],
-            &[],
-        )?;
-        if created && choice == FirstTransition::AcceptLoss {
-            field.say(
-                report,
-                "is for services that exist; this document makes its own, which persists from its first start",
-                "remove it, or remove `service.create`",
-            );
-            return None;
-        }
-        Some(choice)
-    });
-    map.later(report, "requireSnapshot", "a snapshot before each stop", "remove it");
-    map.later(report, "liveOnly", "changing settings of a running server", "remove it");
-    map.later(
-        report,
-        "maintenanceWindow",
-        "waiting for a maintenance window",
-        "remove it",
-    );
-    map.finish(report, &[]);
-    Some(Rollout {
-        stop_timeout_seconds: stop_timeout_seconds?,
-        first_transition: first_transition?,
-    })
 }
 
 /// A field that may be left out, with its default. None when it is there and does not fit.

@@ -25,7 +25,7 @@ pub(super) fn persistence(field: &Field<'_>, report: &mut Report) -> Option<Pers
         )
     });
     let snapshots = or_default(map.take("snapshots"), |field| snapshots(&field, report));
-    let append_only = or_default(map.take("appendOnly"), |field| append_only(&field, report));
+    let append_only = or_default(map.take("appendOnly"), |field| append_only(&field, enabled, report));
     map.finish(report, &[]);
     Some(Persistence {
         enabled: enabled?,
@@ -147,10 +147,18 @@ fn at_least_one(field: &Field<'_>, why: &str, report: &mut Report) -> Option<u32
     field.whole(report, &(1..=SAVE_MAX))
 }
 
-fn append_only(field: &Field<'_>, report: &mut Report) -> Option<AppendOnly> {
+fn append_only(field: &Field<'_>, persistence: Option<bool>, report: &mut Report) -> Option<AppendOnly> {
     let mut map = field.map(report)?;
     let enabled = or_default(map.take("enabled"), |field| {
         let enabled = field.boolean(report)?;
+        if enabled && persistence == Some(false) {
+            field.say(
+                report,
+                "the append-only file lies in the directory, which `persistence.enabled: false` takes away",
+                "write `false`, or `persistence.enabled: true`",
+            );
+            return None;
+        }
         if enabled {
             field.say(
                 report,
@@ -163,7 +171,12 @@ fn append_only(field: &Field<'_>, report: &mut Report) -> Option<AppendOnly> {
         Some(enabled)
     });
     let fsync = or_default(map.take("fsync"), |field| {
-        field.choice(report, &[("everysec", Fsync::Everysec)], &["always", "no"])
+        let choices = [
+            ("everysec", Fsync::Everysec),
+            ("always", Fsync::Always),
+            ("no", Fsync::No),
+        ];
+        field.choice(report, &choices, &[])
     });
     map.finish(report, &[]);
     Some(AppendOnly {

@@ -11,12 +11,16 @@ use crate::types::{Create, LaunchType, LogGroup, RETENTION_DAYS, Service, TaskRo
 /// The most words of `extraFlags`.
 const FLAGS_MAX: usize = 64;
 
-pub(super) fn service(
-    field: &Field<'_>,
-    created: &mut bool,
-    launch_type: &mut Option<LaunchType>,
-    report: &mut Report,
-) -> Option<Service> {
+/// What other parts of the document must know of `create`, even where something else in it does not fit.
+#[derive(Default)]
+pub(super) struct Task {
+    /// The block is there.
+    pub(super) created: bool,
+    pub(super) launch_type: Option<LaunchType>,
+    pub(super) memory_mib: Option<u32>,
+}
+
+pub(super) fn service(field: &Field<'_>, task: &mut Task, report: &mut Report) -> Option<Service> {
     let mut map = field.map(report)?;
     let name = map
         .require(report, "name", "write the name of the ECS service")
@@ -29,8 +33,8 @@ pub(super) fn service(
         u16::try_from(port).ok()
     });
     let create_field = map.take("create");
-    *created = create_field.is_some();
-    let create = optional(create_field, |field| create(&field, launch_type, report));
+    task.created = create_field.is_some();
+    let create = optional(create_field, |field| create(&field, task, report));
     map.finish(report, &[]);
     Some(Service {
         name: name?,
@@ -40,7 +44,7 @@ pub(super) fn service(
     })
 }
 
-fn create(field: &Field<'_>, launch_type: &mut Option<LaunchType>, report: &mut Report) -> Option<Create> {
+fn create(field: &Field<'_>, task: &mut Task, report: &mut Report) -> Option<Create> {
     let mut map = field.map(report)?;
     let image = map
         .require(
@@ -49,16 +53,17 @@ fn create(field: &Field<'_>, launch_type: &mut Option<LaunchType>, report: &mut 
             "write an image with a version, like `valkey/valkey:8.0`",
         )
         .and_then(|field| field.text(report, forms::image));
-    *launch_type = or_default(map.take("launchType"), |field| {
+    let launch_type = or_default(map.take("launchType"), |field| {
         field.choice(
             report,
             &[("FARGATE", LaunchType::Fargate), ("EC2", LaunchType::Ec2)],
             &[],
         )
     });
-    let (cpu, memory_mib) = size(&mut map, field, *launch_type, report);
+    let (cpu, memory_mib) = size(&mut map, field, launch_type, report);
+    (task.launch_type, task.memory_mib) = (launch_type, memory_mib);
     let execution_role_field = map.take("executionRoleArn");
-    if execution_role_field.is_none() && *launch_type == Some(LaunchType::Fargate) {
+    if execution_role_field.is_none() && launch_type == Some(LaunchType::Fargate) {
         report.say(
             field.at(),
             &join(&field.path, "executionRoleArn"),
@@ -69,7 +74,7 @@ fn create(field: &Field<'_>, launch_type: &mut Option<LaunchType>, report: &mut 
     let execution_role_arn = optional(execution_role_field, |field| field.text(report, forms::role_arn));
     let assign_public_ip = or_default(map.take("assignPublicIp"), |field| {
         let assign = field.boolean(report)?;
-        if assign && *launch_type == Some(LaunchType::Ec2) {
+        if assign && launch_type == Some(LaunchType::Ec2) {
             field.say(
                 report,
                 "a task on EC2 cannot have a public address of its own",
@@ -90,7 +95,7 @@ fn create(field: &Field<'_>, launch_type: &mut Option<LaunchType>, report: &mut 
         image: image?,
         cpu: cpu?,
         memory_mib: memory_mib?,
-        launch_type: (*launch_type)?,
+        launch_type: launch_type?,
         execution_role_arn: execution_role_arn?,
         assign_public_ip: assign_public_ip?,
         enable_execute_command: enable_execute_command?,
