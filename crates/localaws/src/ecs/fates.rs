@@ -82,6 +82,13 @@ impl LocalAws {
         }
     }
 
+    /// What still runs of lost tasks ends as by SIGKILL.
+    pub fn kill_lost(&self) {
+        for (_, child) in &self.state().ecs.lost {
+            child.stop(Stop::Now);
+        }
+    }
+
     /// How many containers of lost tasks still run.
     pub fn lost_left(&self) -> usize {
         let lost = &self.state().ecs.lost;
