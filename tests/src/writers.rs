@@ -132,7 +132,7 @@ impl Written {
 
 fn work(load: Load, writer: u64, resolve: &Resolve, stop: &AtomicBool) -> Vec<Write> {
     let mut rng = fastrand::Rng::with_seed(load.seed ^ writer);
-    let mut writes = Vec::new();
+    let mut done = Vec::new();
     let mut connection = None;
     let mut number = 0;
     while !stop.load(Ordering::SeqCst) && number < WRITES_MAX {
@@ -150,7 +150,7 @@ fn work(load: Load, writer: u64, resolve: &Resolve, stop: &AtomicBool) -> Vec<Wr
         match client.ask(&["SET", &key, &value]) {
             Ok(Answer::Text(_)) => {
                 let at = Instant::now();
-                writes.push(Write { writer, number, at });
+                done.push(Write { writer, number, at });
                 std::thread::sleep(load.rest);
             }
             // It loads: the same connection will do.
@@ -160,7 +160,7 @@ fn work(load: Load, writer: u64, resolve: &Resolve, stop: &AtomicBool) -> Vec<Wr
         // A write without an acknowledgement may be there or not: its key is never used again.
         number += 1;
     }
-    writes
+    done
 }
 
 fn key(seed: u64, writer: u64, number: u64) -> String {

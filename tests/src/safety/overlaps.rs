@@ -75,7 +75,7 @@ async fn force(lock: bool, count: usize, seed: u64) -> Result<Seen> {
     };
     let (ground, _) = Ground::start(setup).await?;
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut seen = Seen::default();
+    let mut all = Seen::default();
     let mut acknowledged: Vec<String> = Vec::new();
     for round in 0..=count {
         let first = ground
@@ -83,7 +83,7 @@ async fn force(lock: bool, count: usize, seed: u64) -> Result<Seen> {
             .await
             .context("no server although its dump is good or gone")?;
         for stem in acknowledged.drain(..) {
-            seen.lost += missing(&first, &stem, MARKS)?;
+            all.lost += missing(&first, &stem, MARKS)?;
         }
         // One more start than overlaps: it only looks.
         if round == count {
@@ -102,22 +102,22 @@ async fn force(lock: bool, count: usize, seed: u64) -> Result<Seen> {
         let second = ground.runs(&[&first]).await?;
         sleep(Duration::from_millis(rng.u64(0..600))).await;
         if answers(&second) {
-            seen.two_served += usize::from(ground.aws.lost_left() > 0);
+            all.two_served += usize::from(ground.aws.lost_left() > 0);
             acknowledged.push(mark(&second, &format!("second:{round}"))?);
         }
         ground.aws.end_lost();
         ground.scale(0);
         ground.until_left(0).await?;
-        seen.acknowledged += acknowledged.len() * MARKS;
+        all.acknowledged += acknowledged.len() * MARKS;
         if ground.dump.is_corrupt()? {
-            seen.corrupt += 1;
+            all.corrupt += 1;
             ground.dump.remove()?;
         }
         ground.scale(1);
     }
-    seen.unfinished = ground.dump.unfinished()?;
+    all.unfinished = ground.dump.unfinished()?;
     ground.end().await?;
-    Ok(seen)
+    Ok(all)
 }
 
 fn mark(task: &Task, stem: &str) -> Result<String> {
