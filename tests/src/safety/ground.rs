@@ -181,18 +181,25 @@ impl Ground {
     }
 }
 
-/// Writes so many keys of a stem, each with `bytes` that do not compress; all are acknowledged.
-pub(super) fn fill(task: &Task, stem: &str, count: usize, bytes: usize, seed: u64) -> Result<()> {
+/// Writes so many keys of a stem, of sizes as told, that do not compress; all are acknowledged.
+pub(super) fn fill(
+    task: &Task,
+    stem: &str,
+    count: usize,
+    seed: u64,
+    size: impl Fn(&mut fastrand::Rng) -> usize,
+) -> Result<()> {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut value = || -> String { std::iter::repeat_with(|| rng.alphanumeric()).take(bytes).collect() };
+    let mut value = || -> String {
+        let size = size(&mut rng);
+        std::iter::repeat_with(|| rng.alphanumeric()).take(size).collect()
+    };
     let commands: Vec<Vec<String>> = (0..count)
         .map(|n| vec!["SET".to_owned(), format!("{stem}:{n}"), value()])
         .collect();
     let answers = Client::connect(task.address.parse()?, SOON)?.ask_all(&commands)?;
-    ensure!(
-        answers.iter().all(|answer| *answer == Answer::Text("OK".to_owned())),
-        "a write was refused"
-    );
+    let refused = answers.iter().find(|answer| **answer != Answer::Text("OK".to_owned()));
+    ensure!(refused.is_none(), "a write was refused: {refused:?}");
     Ok(())
 }
 

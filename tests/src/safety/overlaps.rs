@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// What makes a save long enough to meet another one: 4 MB, and more than half a second.
-const BASE: usize = 2_000;
-const BASE_BYTES: usize = 2_000;
-const SAVE_DELAY_US: u32 = 200;
+/// What makes a save long enough to meet another one: 2 MB in values from 16 bytes to 32 KiB, and about half a second.
+/// The sizes differ so that two saves of one size in time are not of one size in bytes, and can overtake each other.
+const BASE: usize = 500;
+const BASE_BITS: std::ops::RangeInclusive<u32> = 4..=15;
+const SAVE_DELAY_US: u32 = 1_000;
 /// Acknowledged in each round before the overlap, and by whoever else answers during it.
 const MARKS: usize = 50;
 const MARK_BYTES: usize = 20;
@@ -90,7 +91,7 @@ async fn force(lock: bool, count: usize, seed: u64) -> Result<Seen> {
             break;
         }
         if missing(&first, "base", BASE)? > 0 {
-            fill(&first, "base", BASE, BASE_BYTES, seed)?;
+            fill(&first, "base", BASE, seed, |rng| 1 << rng.u32(BASE_BITS))?;
         }
         acknowledged.push(mark(&first, &format!("first:{round}"))?);
         let is_lost = rng.bool();
@@ -100,13 +101,15 @@ async fn force(lock: bool, count: usize, seed: u64) -> Result<Seen> {
             ground.roll();
         }
         let second = ground.runs(&[&first]).await?;
-        sleep(Duration::from_millis(rng.u64(0..600))).await;
+        sleep(Duration::from_millis(rng.u64(200..600))).await;
         if answers(&second) {
             all.two_served += usize::from(ground.aws.lost_left() > 0);
             acknowledged.push(mark(&second, &format!("second:{round}"))?);
         }
-        ground.aws.end_lost();
+        // ECS takes a moment to tell its own: which of the two begins to save first, and by how much, is a matter of chance.
         ground.scale(0);
+        sleep(Duration::from_millis(rng.u64(0..300))).await;
+        ground.aws.end_lost();
         ground.until_left(0).await?;
         all.acknowledged += acknowledged.len() * MARKS;
         if ground.dump.is_corrupt()? {
@@ -121,7 +124,7 @@ async fn force(lock: bool, count: usize, seed: u64) -> Result<Seen> {
 }
 
 fn mark(task: &Task, stem: &str) -> Result<String> {
-    fill(task, stem, MARKS, MARK_BYTES, 0)?;
+    fill(task, stem, MARKS, 0, |_| MARK_BYTES)?;
     Ok(stem.to_owned())
 }
 
