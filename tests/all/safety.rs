@@ -7,6 +7,10 @@ const SEED: u64 = 7;
 
 fn kept(row: &Row) -> Result<()> {
     ensure!(row.broken.is_empty(), "{row}\n{:#?}", row.broken);
+    ensure!(
+        row.lost_without != Some(0),
+        "without valkeep nothing was lost, so nothing was shown: {row}"
+    );
     Ok(())
 }
 

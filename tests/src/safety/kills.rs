@@ -67,6 +67,7 @@ pub async fn kills(count: usize, seed: u64) -> Result<Row> {
             oldest.as_secs_f64()
         ),
         without: "-".to_owned(),
+        lost_without: None,
         broken,
     })
 }

@@ -25,6 +25,8 @@ pub struct Row {
     pub with: String,
     /// What comes of it otherwise.
     pub without: String,
+    /// Acknowledged writes lost without valkeep; the scene is not worth much where there are none.
+    pub lost_without: Option<usize>,
     /// What was promised and did not come true.
     pub broken: Vec<String>,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Row {
             what,
             with,
             without,
+            lost_without: _,
             broken: _,
         } = self;
         write!(f, "| {what} | {with} | {without} |")

@@ -49,6 +49,7 @@ pub async fn overlaps(count: usize, seed: u64) -> Result<Row> {
         what: format!("{count} forced overlaps of two tasks"),
         with: said(with),
         without: said(without),
+        lost_without: Some(without.lost),
         broken,
     })
 }

@@ -65,6 +65,7 @@ pub async fn replacements(count: usize, seed: u64) -> Result<Row> {
             ADDED_MAX.as_secs()
         ),
         without: said(&without),
+        lost_without: Some(without.lost),
         broken,
     })
 }
