@@ -222,6 +222,29 @@ fn a_server_told_to_end_while_it_loads_leaves_the_dump_as_it_is() -> Result<()> 
 }
 
 #[test]
+fn a_server_killed_while_it_saves_leaves_the_dump_before_and_the_next_one_tidies_up() -> Result<()> {
+    let ground = Ground::saved()?;
+    let before = std::fs::read(ground.dump())?;
+    let unfinished = || -> Result<usize> {
+        let names = ground.files()?.into_keys();
+        Ok(names.filter(|path| path.to_string_lossy().contains("/temp-")).count())
+    };
+    // 20 ms a key: the final save takes 10 s.
+    let mut server = ground.start("killed", &["--rdb-key-save-delay", "20000"])?;
+    server.until_it_answers()?;
+    keys::write(&server.address(), "unsaved", 1)?;
+    kill(Pid::from_raw(i32::try_from(server.process.id())?), Signal::SIGTERM)?;
+    until("the save", || unfinished().is_ok_and(|count| count == 1))?;
+    server.process.kill()?;
+    drop(server);
+    ensure!(std::fs::read(ground.dump())? == before, "the dump was touched");
+    ensure!(unfinished()? == 1, "Valkey leaves it");
+    loads_all(&ground)?;
+    ensure!(unfinished()? == 0, "the next holder of the lock removes it");
+    Ok(())
+}
+
+#[test]
 fn a_directory_without_a_dump_is_a_cache_that_starts_empty() -> Result<()> {
     let ground = Ground::saved()?;
     std::fs::remove_file(ground.dump())?;
