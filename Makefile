@@ -9,7 +9,7 @@ VENV := $(CURDIR)/.venv
 CALLS := $(abspath $(TARGET))/recorded-calls
 CARGO := cargo --locked
 
-.PHONY: help demo test check fmt generate bench setup-demo setup-test build static
+.PHONY: help demo test check fmt generate safety bench setup-demo setup-test build static
 
 help:
 	@echo 'make demo         the whole path on this machine: a document in, a real Valkey out   (KEEP=1 leaves it running)'
@@ -18,6 +18,7 @@ help:
 	@echo 'make check        format, lints, documentation'
 	@echo 'make fmt          formats the code'
 	@echo 'make generate     writes the generated files anew: schema, CRD, command reference, golden files'
+	@echo 'make safety       what replacing, overlapping and killing servers costs, with valkeep and without: a table, some 10 minutes'
 	@echo 'make bench        figures: calls per pass, CPU and memory of 1,000 documents, length of the chain of calls'
 
 demo: setup-demo build
@@ -50,6 +51,9 @@ fmt:
 
 generate:
 	UPDATE_GOLDEN=1 $(CARGO) test --workspace -- golden
+
+safety: setup-demo build
+	@$(TARGET)/debug/safety
 
 bench:
 	$(CARGO) build --workspace --release

@@ -45,11 +45,16 @@ pub fn setting(address: &str, name: &str) -> Result<String> {
         .to_owned())
 }
 
-/// Answers to commands, one a line.
+/// Answers to commands, one a line. The address is `host:port`, or `unix:` and the path of a socket.
 pub fn ask(address: &str, commands: &str) -> Result<String> {
     let (host, port) = address.rsplit_once(':').context("an address has a port")?;
+    let place = if host == "unix" {
+        vec!["-s", port]
+    } else {
+        vec!["-h", host, "-p", port]
+    };
     let mut client = Command::new("valkey-cli")
-        .args(["-h", host, "-p", port])
+        .args(place)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -6,10 +6,11 @@ use crate::program;
 use crate::scene::{self, DOCUMENTS, Scene, Server};
 use crate::valkey::ToldValkey;
 use anyhow::{Context, Result, ensure};
-use localaws::{AddressBlock, Call, Config, Delays, LocalAws, Service, TaskRunner, world};
+use localaws::{AddressBlock, Call, Config, Delays, Knobs, LocalAws, Service, TaskRunner, world};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -46,17 +47,24 @@ pub struct Task {
 impl Real {
     /// The world of the example document, which takes seconds for what AWS takes minutes for.
     pub async fn start() -> Result<Self> {
+        let delays = Delays {
+            mount_target: 3.0,
+            file_system: 2.0,
+            dns: 1.0,
+            ..Delays::default()
+        };
+        Self::with(delays, Knobs::default()).await
+    }
+
+    /// The same with delays and knobs of one's own.
+    pub async fn with(delays: Delays, knobs: Knobs) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let block = AddressBlock::reserve().context("no block of loopback addresses is free")?;
         let aws = LocalAws::new(Config {
             ip_block: block.octets(),
             tasks: TaskRunner::Processes,
-            delays: Delays {
-                mount_target: 3.0,
-                file_system: 2.0,
-                dns: 1.0,
-                ..Delays::default()
-            },
+            delays,
+            knobs,
             data_dir: folder.path().join("aws"),
             epoch: jiff::Timestamp::now(),
             ..Config::default()
@@ -116,6 +124,11 @@ impl Real {
     /// Starts `valkeep run`; it ends with what is returned.
     pub fn controller(&self) -> Result<Controller> {
         println!("$ valkeep run --store {DOCUMENTS} &\n");
+        self.quiet_controller()
+    }
+
+    /// The same without showing it.
+    pub fn quiet_controller(&self) -> Result<Controller> {
         let log = std::fs::File::create(self.folder.path().join(LOG))?;
         let arguments = ["run", "--poll", "500ms", "--probe-interval", "1s", "--dns-grace", "2s"];
         let mut command = self.command(CONTROLLER, &arguments)?;
@@ -164,38 +177,17 @@ impl Real {
 
     /// The only task of a service, once it runs, answers and `is` what is waited for.
     pub async fn task(&self, service: &str, bound: Duration, is: impl Fn(&Task) -> bool) -> Result<Task> {
-        let deadline = Instant::now() + bound;
-        loop {
-            let running = self.running(service)?;
-            if let [task] = running.as_slice()
-                && is(task)
-                && tokio::net::TcpStream::connect(&task.address).await.is_ok()
-                && crate::keys::ask(&task.address, "PING\n")?.trim() == "PONG"
-            {
-                return Ok(task.clone());
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "not within {bound:?}, but {running:?}: {:#}",
-                self.scene.service(service)
-            );
-            sleep(LOOK).await;
-        }
+        serving(&self.scene.aws, service, bound, is).await
     }
 
-    fn running(&self, service: &str) -> Result<Vec<Task>> {
-        let input = json!({ "cluster": world::CLUSTER, "serviceName": service });
-        let listed = self.scene.look(Service::Ecs, "ListTasks", &input)["taskArns"].clone();
-        if listed == json!([]) {
-            return Ok(Vec::new());
-        }
-        let input = json!({ "cluster": world::CLUSTER, "tasks": listed });
-        let found = self.scene.look(Service::Ecs, "DescribeTasks", &input);
-        let tasks = found["tasks"].as_array().context("tasks")?;
-        let running = tasks.iter().filter(|task| task["lastStatus"] == "RUNNING");
-        running
-            .map(|task| seen(task).context("a task has an address"))
-            .collect()
+    /// Where an access point's directory lies on this machine; there is one file system.
+    pub fn directory(&self, path: &str) -> Result<PathBuf> {
+        let found = self.scene.look(Service::Efs, "DescribeFileSystems", &json!({}));
+        let id = found["FileSystems"][0]["FileSystemId"]
+            .as_str()
+            .context("a file system")?;
+        let data = &self.scene.aws.config().data_dir;
+        Ok(data.join("efs").join(id).join(path.trim_start_matches('/')))
     }
 
     /// ECS `StopTask`, as a person would ask for it.
@@ -243,6 +235,39 @@ impl Controller {
         ensure!(ended.success(), "valkeep run ended with {ended}");
         Ok(())
     }
+}
+
+/// The only task of a service, once it runs, answers and `is` what is waited for.
+pub async fn serving(aws: &LocalAws, service: &str, bound: Duration, is: impl Fn(&Task) -> bool) -> Result<Task> {
+    let deadline = Instant::now() + bound;
+    loop {
+        let running = running(aws, service)?;
+        if let [task] = running.as_slice()
+            && is(task)
+            && tokio::net::TcpStream::connect(&task.address).await.is_ok()
+            && crate::keys::ask(&task.address, "PING\n").is_ok_and(|answer| answer.trim() == "PONG")
+        {
+            return Ok(task.clone());
+        }
+        ensure!(Instant::now() < deadline, "not within {bound:?}, but {running:?}");
+        sleep(LOOK).await;
+    }
+}
+
+/// The running tasks of a service.
+pub fn running(aws: &LocalAws, service: &str) -> Result<Vec<Task>> {
+    let input = json!({ "cluster": world::CLUSTER, "serviceName": service });
+    let listed = aws.call(Service::Ecs, "ListTasks", &input)?["taskArns"].clone();
+    if listed == json!([]) {
+        return Ok(Vec::new());
+    }
+    let input = json!({ "cluster": world::CLUSTER, "tasks": listed });
+    let found = aws.call(Service::Ecs, "DescribeTasks", &input)?;
+    let tasks = found["tasks"].as_array().context("tasks")?;
+    let running = tasks.iter().filter(|task| task["lastStatus"] == "RUNNING");
+    running
+        .map(|task| seen(task).context("a task has an address"))
+        .collect()
 }
 
 fn seen(task: &Value) -> Option<Task> {

@@ -240,6 +240,7 @@ pub struct Knobs {
     pub replay_access_point: bool,
     /// `GetParametersByPath` answers with half-empty pages that still have a next token.
     pub short_pages: bool,
-    /// A replacement task may start while the old one is still STOPPING.
+    /// A replacement task starts while the old one is still inside its stop timeout: a STOPPING task does not count.
+    /// ECS does so now and then, whatever the percentages say (aws/containers-roadmap#959).
     pub overlap_stopping: bool,
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use localaws::{AddressBlock, Config, Delays, LocalAws, TaskRunner, world};
+use localaws::{AddressBlock, Config, Delays, Knobs, LocalAws, TaskRunner, world};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -51,6 +51,9 @@ struct Serve {
     /// Tasks are only told, not run.
     #[arg(long)]
     simulate_tasks: bool,
+    /// A new task starts while the old one is still inside its stop timeout, as happens on ECS.
+    #[arg(long)]
+    overlap: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,6 +92,7 @@ async fn run(serve: Serve) -> Result<()> {
         account,
         world: seeded,
         simulate_tasks,
+        overlap,
     } = serve;
     let mut end = signal(SignalKind::terminate()).context("no handler for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no handler for SIGINT")?;
@@ -123,6 +127,10 @@ async fn run(serve: Serve) -> Result<()> {
             TaskRunner::Processes
         },
         data_dir,
+        knobs: Knobs {
+            overlap_stopping: overlap,
+            ..Knobs::default()
+        },
         ..Config::default()
     });
     if seeded {

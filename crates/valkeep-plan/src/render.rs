@@ -26,8 +26,11 @@ pub(crate) const LOCK_NAME: &str = "valkeep-lock";
 ///   on would look like waiting for ever. 143: stopped while waiting.
 /// - A dump is set aside, under the lock, when it was written before `VALKEEP_SET_ASIDE_BEFORE` (seconds since 1970)
 ///   or before the last start of a server that saves nothing; the latter is the modification time of
-///   `.valkeep.unsaved`, written by the file server's clock as the dump's is. Nothing is ever removed: neither a dump,
-///   nor the lock file (a second file of its name would be a second lock).
+///   `.valkeep.unsaved`, written by the file server's clock as the dump's is.
+/// - Removed is only what Valkey itself names `temp-<pid>.rdb`, or `temp-<time>.<pid>.rdb` while it is fed by another:
+///   snapshots that a killed server never finished, and that no server ever reads. Under the lock nobody is at work
+///   on one. Never a dump (a document cannot name one so), nor the lock file (a second file of its name would be a
+///   second lock). One that cannot be removed is said, and no reason not to serve.
 pub const LOCK_SCRIPT: &str = r#"d=$1; shift
 l=$d/.valkeep.lock
 say() { echo "valkeep-lock: $*" >&2; }
@@ -50,6 +53,11 @@ while :; do
   s=
 done
 [ "$i" -eq 0 ] || say "took over $d after $i s"
+for t in "$d"/temp-[0-9]*.rdb; do
+  case ${t#"$d"/temp-} in *[!0-9.]*.rdb) continue;; esac
+  [ -f "$t" ] || continue
+  if rm -f "$t"; then say "removed $t, an unfinished snapshot"; else say "cannot remove $t"; fi
+done
 if [ -n "$VALKEEP_DUMP" ]; then
   f=$d/$VALKEEP_DUMP
   m=$d/.valkeep.unsaved

@@ -1,5 +1,6 @@
 //! What befalls tasks: for tests, and for showing what a crash costs.
 
+use super::lifecycle;
 use crate::LocalAws;
 use crate::tasks::Stop;
 use std::time::Duration;
@@ -50,8 +51,47 @@ impl LocalAws {
     }
 
     /// While true, tasks that are to stop are taken for stopped while their processes live on, as when a container
-    /// instance has lost its connection. They end with this AWS.
+    /// instance has lost its connection. They end with this AWS, or by [`LocalAws::end_lost`].
     pub fn set_partitioned(&self, partitioned: bool) {
         self.state().ecs.partitioned = partitioned;
+    }
+
+    /// ECS loses sight of a task: it is taken for stopped and replaced while its processes go on, as when the agent or
+    /// the host is cut off. They end with this AWS, or by [`LocalAws::end_lost`]. False where no such task (ARN or id)
+    /// is under way.
+    pub fn lose_task(&self, task: &str) -> bool {
+        let state = &mut *self.state();
+        state.ecs.quiet_until = None;
+        let mut tasks = state.ecs.tasks.values();
+        let found = tasks.find(|found| found.arn == task || found.id == task);
+        let Some(arn) = found.map(|task| task.arn.clone()) else {
+            return false;
+        };
+        let mut task = state.ecs.tasks.remove(&arn).expect("it was just found");
+        let is_lost = lifecycle::lose(state, &mut task);
+        state.ecs.touched.extend(task.service.clone());
+        state.ecs.tasks.insert(arn, task);
+        is_lost
+    }
+
+    /// The connection to lost tasks is there again: what still runs of them gets its SIGTERM, as from an agent that
+    /// hears that its tasks are long stopped.
+    pub fn end_lost(&self) {
+        for (_, child) in &self.state().ecs.lost {
+            child.stop(Stop::Please);
+        }
+    }
+
+    /// What still runs of lost tasks ends as by SIGKILL.
+    pub fn kill_lost(&self) {
+        for (_, child) in &self.state().ecs.lost {
+            child.stop(Stop::Now);
+        }
+    }
+
+    /// How many containers of lost tasks still run.
+    pub fn lost_left(&self) -> usize {
+        let lost = &self.state().ecs.lost;
+        lost.iter().filter(|(_, child)| child.exit().is_none()).count()
     }
 }

@@ -220,6 +220,27 @@ pub(super) fn stop(state: &mut State, task: &mut Task, cause: Cause) {
     }
 }
 
+/// Loses sight of the task: over for ECS, while its processes go on. False when it is over already.
+pub(super) fn lose(state: &mut State, task: &mut Task) -> bool {
+    if task.phase >= Phase::Deprovisioning {
+        return false;
+    }
+    deregister(state, task);
+    if task.wanted {
+        let cause = Cause {
+            code: StopCode::TerminationNotice,
+            reason: "Host terminated.".to_owned(),
+        };
+        stop_because(state, task, cause);
+    }
+    for container in &mut task.containers {
+        let running = container.child.take_if(|child| child.exit().is_none());
+        state.ecs.lost.extend(running.map(|child| (task.id.clone(), child)));
+    }
+    deprovision(state, task);
+    true
+}
+
 fn stop_because(state: &State, task: &mut Task, cause: Cause) {
     task.wanted = false;
     task.cause = Some(cause);
@@ -242,7 +263,9 @@ fn end_containers(state: &mut State, task: &mut Task) {
     let ignores = task.fate == Some(TaskFate::IgnoresSigterm);
     for container in &mut task.containers {
         match container.child.take() {
-            Some(child) if state.ecs.partitioned && !container.is_over() => state.ecs.lost.push(child),
+            Some(child) if state.ecs.partitioned && !container.is_over() => {
+                state.ecs.lost.push((task.id.clone(), child));
+            }
             Some(child) => {
                 if !container.is_over() {
                     child.stop(Stop::Please);
@@ -284,7 +307,9 @@ fn finish(state: &mut State, task: &mut Task) {
         container.child = None;
     }
     let files = state.config.data_dir.join("tasks").join(&task.id);
-    if files.exists()
+    let is_lost = state.ecs.lost.iter().any(|(id, _)| *id == task.id);
+    if !is_lost
+        && files.exists()
         && let Err(error) = std::fs::remove_dir_all(&files)
     {
         tracing::warn!(directory = %files.display(), %error, "cannot remove a task's files");

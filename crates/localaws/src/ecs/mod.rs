@@ -68,8 +68,8 @@ pub(crate) struct EcsState {
     common_fate: Option<TaskFate>,
     /// Tasks that are to stop are taken for stopped, and their processes live on.
     partitioned: bool,
-    /// Processes of tasks that ECS has lost sight of.
-    lost: Vec<crate::tasks::Child>,
+    /// Processes of tasks that ECS has lost sight of, with the task's id.
+    lost: Vec<(String, crate::tasks::Child)>,
     /// Counts tasks, to spread them over the subnets.
     started: usize,
     has_ticker: bool,

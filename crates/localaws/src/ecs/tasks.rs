@@ -126,6 +126,8 @@ pub(super) enum StopCode {
     UserInitiated,
     /// Its service.
     ServiceSchedulerInitiated,
+    /// Its host went away.
+    TerminationNotice,
 }
 
 impl StopCode {
@@ -135,6 +137,7 @@ impl StopCode {
             Self::EssentialContainerExited => "EssentialContainerExited",
             Self::UserInitiated => "UserInitiated",
             Self::ServiceSchedulerInitiated => "ServiceSchedulerInitiated",
+            Self::TerminationNotice => "TerminationNotice",
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn shutdown(aws: &LocalAws) {
         let containers = state.ecs.tasks.values_mut().flat_map(|task| &mut task.containers);
         containers
             .filter_map(|container| container.child.take())
-            .chain(state.ecs.lost.drain(..))
+            .chain(state.ecs.lost.drain(..).map(|(_, child)| child))
             .collect()
     };
     if children.is_empty() {

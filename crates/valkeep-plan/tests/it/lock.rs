@@ -96,7 +96,12 @@ fn the_script_is_posix_for_every_shell() {
         assert!(checked.success(), "{shell:?}");
     }
     // busybox's flock knows no -w, and a lock file that is removed is a second lock.
-    assert!(!LOCK_SCRIPT.contains("flock -w") && !LOCK_SCRIPT.contains("rm "));
+    assert!(!LOCK_SCRIPT.contains("flock -w"));
+    let removing = LOCK_SCRIPT.lines().filter(|line| line.contains("rm "));
+    assert!(
+        removing
+            .eq([r#"  if rm -f "$t"; then say "removed $t, an unfinished snapshot"; else say "cannot remove $t"; fi"#])
+    );
 }
 
 #[test]
@@ -165,6 +170,62 @@ fn a_waiting_server_answers_sigterm() {
         );
         first.kill().expect("killed");
         first.wait().expect("it ends");
+    }
+}
+
+/// What Valkey writes a snapshot to, and what only looks like it.
+const UNFINISHED: [&str; 3] = ["temp-1.rdb", "temp-4711.rdb", "temp-1795392000.1.rdb"];
+const LEFT_ALONE: [&str; 8] = [
+    "temp-.rdb",
+    "temp-old.rdb",
+    "temp-1-old.rdb",
+    "temp-1.rdb.gz",
+    "temp-1.aof",
+    "a-temp-1.rdb",
+    "dump.rdb",
+    "below/temp-1.rdb",
+];
+
+#[test]
+fn unfinished_snapshots_go_once_nobody_holds_the_lock_and_nothing_else_does() {
+    for shell in shells() {
+        let home = tempfile::tempdir().expect("a directory");
+        let dir = home.path().join("a directory * of [its] own");
+        fs::create_dir_all(dir.join("below")).expect("made");
+        let there = |name: &&str| dir.join(name).exists();
+        let ready = home.path().join("ready");
+        let mut first = start(
+            &shell,
+            &dir,
+            &format!("touch '{}'; exec sleep 60", ready.display()),
+            &[],
+        );
+        until("the server", || ready.exists());
+        for name in UNFINISHED.iter().chain(&LEFT_ALONE) {
+            fs::write(dir.join(name), name).expect("written");
+        }
+        fs::create_dir(dir.join("temp-2.rdb")).expect("made");
+        // One that waits touches nothing, not even when it is told to end.
+        let mut second = start(&shell, &dir, "exit 5", &[]);
+        until("the wait", || children(second.id()).contains("sleep"));
+        terminate(&second);
+        assert_eq!(second.wait().expect("it ends").code(), Some(143), "{shell:?}");
+        assert!(UNFINISHED.iter().all(there), "{shell:?}");
+        // SIGKILL, as when the task is killed in the middle of a save.
+        first.kill().expect("killed");
+        first.wait().expect("it ends");
+        let (code, words) = run(&shell, &dir, &[]);
+        assert_eq!(code, Some(7), "{shell:?}: {words}");
+        assert!(!UNFINISHED.iter().any(there), "{shell:?}: {words}");
+        assert!(LEFT_ALONE.iter().all(there), "{shell:?}: {words}");
+        assert!(dir.join("temp-2.rdb").is_dir(), "{shell:?}: {words}");
+        assert_eq!(
+            words.matches("an unfinished snapshot").count(),
+            UNFINISHED.len(),
+            "{words}"
+        );
+        let (_, words) = run(&shell, &dir, &[]);
+        assert_eq!(words, "", "{shell:?}: nothing is left to say");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::World;
 use crate::tasks::tests::{LOCK, ask};
 use crate::world::CLUSTER;
-use crate::{Config, Delays, Service, TaskRunner};
+use crate::{Config, Delays, Knobs, Service, TaskRunner};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -19,11 +19,16 @@ fn delays() -> Delays {
 }
 
 async fn world(home: &TempDir) -> World {
+    world_of(home, Knobs::default()).await
+}
+
+async fn world_of(home: &TempDir, knobs: Knobs) -> World {
     static NEXT: AtomicU8 = AtomicU8::new(0);
     let [.., low] = std::process::id().to_be_bytes();
     let block = NEXT.fetch_add(1, Ordering::Relaxed);
     let config = Config {
         delays: delays(),
+        knobs,
         tasks: TaskRunner::Processes,
         data_dir: home.path().to_owned(),
         ip_block: [127, 20 + (low % 8) * 8 + block],
@@ -147,6 +152,81 @@ async fn a_task_lost_in_a_partition_keeps_the_lock_and_the_next_one_waits() {
     assert_eq!(ask(address(&world.newest()), "PING"), None);
     world.aws.shutdown().await;
     assert_eq!(ask(first, "PING"), None);
+}
+
+/// Without a lock, and with a final save that takes a while: both are servers, each in its own PID namespace.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_knob_the_new_server_serves_while_the_old_one_saves() {
+    let home = tempfile::tempdir().unwrap();
+    let world = world_of(
+        &home,
+        Knobs {
+            overlap_stopping: true,
+            ..Knobs::default()
+        },
+    )
+    .await;
+    let mut unlocked = definition(&world);
+    let container = &mut unlocked["containerDefinitions"][0];
+    // A quarter of a second for each of the ten keys below.
+    let slow = ["--rdb-key-save-delay", "250000"];
+    let words = ["valkey-server", "--dir", "/data", "--save", "3600 1"]
+        .into_iter()
+        .chain(slow);
+    (container["entryPoint"], container["command"]) = (json!([]), json!(words.collect::<Vec<_>>()));
+    world.register(unlocked);
+    world.call("CreateService", world.service_input());
+    let first = serving(&world, 1).await;
+    for key in 0..10 {
+        assert_eq!(ask(first, &format!("SET key:{key} value")).as_deref(), Some("+OK"));
+    }
+    world.update(json!({ "forceNewDeployment": true }));
+    let second = serving(&world, 2).await;
+    assert_eq!(world.statuses()[0], ("STOPPING".to_owned(), "STOPPED".to_owned()));
+    assert_eq!(
+        ask(second, "DBSIZE").as_deref(),
+        Some(":0"),
+        "it loaded what was there before the save"
+    );
+    // Two final saves at once would take turns with one temporary file, and one of the servers would not exit.
+    for task in world.tasks() {
+        world.aws.kill_task(task["taskArn"].as_str().unwrap());
+    }
+    world.aws.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_task_is_replaced_while_it_goes_on_and_ends_when_it_is_found() {
+    let home = tempfile::tempdir().unwrap();
+    let world = world(&home).await;
+    world.register(definition(&world));
+    world.call("CreateService", world.service_input());
+    let first = serving(&world, 1).await;
+    let arn = world.newest()["taskArn"].as_str().unwrap().to_owned();
+    assert!(world.aws.lose_task(&arn));
+    world
+        .until("the next one runs", |world| {
+            world.tasks().len() == 2 && world.newest()["lastStatus"] == "RUNNING"
+        })
+        .await;
+    let lost = &world.tasks()[0];
+    assert_eq!(
+        (&lost["lastStatus"], &lost["stopCode"]),
+        (&json!("STOPPED"), &json!("TerminationNotice"))
+    );
+    assert!(!world.aws.lose_task(&arn), "once");
+    assert_eq!(ask(first, "SET key value").as_deref(), Some("+OK"), "nobody told it");
+    assert_eq!(
+        (ask(address(&world.newest()), "PING"), world.aws.lost_left()),
+        (None, 1)
+    );
+    world.aws.end_lost();
+    let second = serving(&world, 2).await;
+    assert_eq!(
+        (ask(second, "GET key").as_deref(), world.aws.lost_left()),
+        (Some("value"), 0)
+    );
+    world.aws.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
