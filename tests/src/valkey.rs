@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
-use valkeep_core::ports::Probe;
+use valkeep_core::ports::Servers;
 use valkeep_core::{Doubt, DoubtKind, Timestamp, ValkeyInfo};
 
 /// Every address answers the same, or none does.
@@ -58,7 +58,7 @@ impl ToldValkey {
     }
 }
 
-impl Probe for ToldValkey {
+impl Servers for ToldValkey {
     async fn info(&self, _: SocketAddr) -> Result<ValkeyInfo, Doubt> {
         let told = self.told();
         let mut info = told.answer.clone()?;

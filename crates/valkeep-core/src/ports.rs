@@ -2,6 +2,7 @@
 //!
 //! Plain traits without a runtime; each has a real implementation and one for tests.
 
+use crate::valkey::{ServerChange, ServerSettings};
 use crate::{Desired, Done, Doubt, Failure, Observed, Step, Timestamp, ValkeyInfo};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -16,10 +17,26 @@ pub trait World: Send + Sync + 'static {
     fn act(&self, desired: &Desired, step: &Step) -> impl Future<Output = Result<Done, Failure>> + Send;
 }
 
-/// A Valkey server, asked.
-pub trait Probe: Send + Sync + 'static {
-    /// `INFO`, bounded in time.
+/// Valkey servers, asked and told. Every call is bounded in time.
+pub trait Servers: Send + Sync + 'static {
+    /// `INFO`.
     fn info(&self, address: SocketAddr) -> impl Future<Output = Result<ValkeyInfo, Doubt>> + Send;
+
+    /// `CONFIG GET` of these settings. One that the server does not know is left out.
+    fn settings(
+        &self,
+        address: SocketAddr,
+        names: &[&str],
+    ) -> impl Future<Output = Result<ServerSettings, Doubt>> + Send;
+
+    /// Makes one change, in one attempt, on the process with this run id and no other: what was decided for one server must
+    /// not reach the next one at its address.
+    fn change(
+        &self,
+        address: SocketAddr,
+        run_id: &str,
+        change: &ServerChange,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// The time. Timers use tokio's clock; this is what is written down and compared with what AWS says.

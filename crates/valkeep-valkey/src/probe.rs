@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use valkeep_core::ports::Probe;
+use valkeep_core::ports::Servers;
 use valkeep_core::{Doubt, DoubtKind, ValkeyInfo};
 
 /// `INFO` of a busy server with many error statistics stays under 20 KiB; 1 MiB is 50 times that.
@@ -42,7 +42,7 @@ impl Default for InfoProbe {
     }
 }
 
-impl Probe for InfoProbe {
+impl Servers for InfoProbe {
     async fn info(&self, address: SocketAddr) -> Result<ValkeyInfo, Doubt> {
         let within = self.timeout;
         let deadline = Instant::now() + within;

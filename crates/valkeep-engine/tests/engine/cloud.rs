@@ -13,7 +13,7 @@ use valkeep_core::observed::{
     AccessPoint, Deployment, FileSystem, IngressRule, LifeCycle, LogGroup, MountTarget, ObservedDefinition, Role,
     Rollout, SecurityGroup, Service, ServiceStatus, Subnet, Subnets, Task,
 };
-use valkeep_core::ports::{Clock, Probe, World};
+use valkeep_core::ports::{Clock, Servers, World};
 use valkeep_core::{
     Desired, Done, Doubt, DoubtKind, Fact, Failure, FailureKind, Observed, Resource, Step, Timestamp, ValkeyInfo,
 };
@@ -222,7 +222,7 @@ impl World for Cloud {
     }
 }
 
-impl Probe for Cloud {
+impl Servers for Cloud {
     async fn info(&self, address: SocketAddr) -> Result<ValkeyInfo, Doubt> {
         let mut state = self.state();
         state.infos += 1;
