@@ -372,7 +372,11 @@ async fn poll<W: World, P: Servers, C: Clock>(
 }
 
 /// Says once when a store cannot be listed, and once when it can again; everything else goes into the snapshot.
-fn tell_store<W: World, P: Servers, C: Clock>(keeper: &Keeper<W, P, C>, source: &Source, listed: Result<usize, String>) {
+fn tell_store<W: World, P: Servers, C: Clock>(
+    keeper: &Keeper<W, P, C>,
+    source: &Source,
+    listed: Result<usize, String>,
+) {
     let now = keeper.parts.clock.now();
     keeper.parts.snapshot.send_modify(|snapshot| {
         let Some(state) = snapshot.stores.get_mut(source.index) else {

@@ -71,6 +71,11 @@ pub fn parse_info(text: &str) -> Result<ValkeyInfo, InfoError> {
     })
 }
 
+/// The run id alone, from any `INFO` that has the section `server`.
+pub(crate) fn run_id(text: &str) -> Result<&str, InfoError> {
+    Fields::read(text).text("run_id")
+}
+
 struct Fields<'a>(HashMap<&'a str, &'a str>);
 
 impl<'a> Fields<'a> {
