@@ -1,8 +1,8 @@
 //! A Valkey that answers as a test tells it to and takes what it is told, for worlds whose tasks are simulated.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
+use valkeep_core::access::ServerTarget;
 use valkeep_core::ports::Servers;
 use valkeep_core::valkey::{AppendOnly, ServerChange, ServerSettings};
 use valkeep_core::{Doubt, DoubtKind, Failure, FailureKind, Timestamp, ValkeyInfo};
@@ -74,7 +74,7 @@ impl ToldValkey {
 }
 
 impl Servers for ToldValkey {
-    async fn info(&self, _: SocketAddr) -> Result<ValkeyInfo, Doubt> {
+    async fn info(&self, _: impl Into<ServerTarget> + Send) -> Result<ValkeyInfo, Doubt> {
         let told = self.told();
         Ok(ValkeyInfo {
             uptime_s: told.started.elapsed().as_secs(),
@@ -83,7 +83,7 @@ impl Servers for ToldValkey {
         })
     }
 
-    async fn settings(&self, _: SocketAddr, names: &[&str]) -> Result<ServerSettings, Doubt> {
+    async fn settings(&self, _: impl Into<ServerTarget> + Send, names: &[&str]) -> Result<ServerSettings, Doubt> {
         let told = self.told();
         told.answer.as_ref().map_err(Doubt::clone)?;
         let mut settings = told.settings.clone();
@@ -91,7 +91,12 @@ impl Servers for ToldValkey {
         Ok(settings)
     }
 
-    async fn change(&self, _: SocketAddr, run_id: &str, change: &ServerChange) -> Result<(), Failure> {
+    async fn change(
+        &self,
+        _: impl Into<ServerTarget> + Send,
+        run_id: &str,
+        change: &ServerChange,
+    ) -> Result<(), Failure> {
         self.told().change(run_id, change)
     }
 }

@@ -3,6 +3,7 @@
 //! This crate knows no async runtime, no clock, no randomness and no AWS SDK, and cannot: none of them
 //! stands in its manifest. Every other crate speaks in these types.
 
+pub mod access;
 pub mod condition;
 pub mod desired;
 pub mod fact;

@@ -2,10 +2,10 @@
 //!
 //! Plain traits without a runtime; each has a real implementation and one for tests.
 
+use crate::access::ServerTarget;
 use crate::valkey::{ServerChange, ServerSettings};
 use crate::{Desired, Done, Doubt, Failure, Observed, Step, Timestamp, ValkeyInfo};
 use std::future::Future;
-use std::net::SocketAddr;
 
 /// AWS, looked at and changed.
 pub trait World: Send + Sync + 'static {
@@ -17,15 +17,17 @@ pub trait World: Send + Sync + 'static {
     fn act(&self, desired: &Desired, step: &Step) -> impl Future<Output = Result<Done, Failure>> + Send;
 }
 
-/// Valkey servers, asked and told. Every call is bounded in time.
+/// Valkey servers, asked and told. Every call is bounded in time. A bare address is a server without login and TLS.
+///
+/// Nothing of a call is kept for the next: a password that was rotated is in use with the first call that brings it.
 pub trait Servers: Send + Sync + 'static {
     /// `INFO`.
-    fn info(&self, address: SocketAddr) -> impl Future<Output = Result<ValkeyInfo, Doubt>> + Send;
+    fn info(&self, target: impl Into<ServerTarget> + Send) -> impl Future<Output = Result<ValkeyInfo, Doubt>> + Send;
 
     /// `CONFIG GET` of these settings. One that the server does not know is left out.
     fn settings(
         &self,
-        address: SocketAddr,
+        target: impl Into<ServerTarget> + Send,
         names: &[&str],
     ) -> impl Future<Output = Result<ServerSettings, Doubt>> + Send;
 
@@ -33,7 +35,7 @@ pub trait Servers: Send + Sync + 'static {
     /// not reach the next one at its address.
     fn change(
         &self,
-        address: SocketAddr,
+        target: impl Into<ServerTarget> + Send,
         run_id: &str,
         change: &ServerChange,
     ) -> impl Future<Output = Result<(), Failure>> + Send;

@@ -4,8 +4,8 @@ use crate::connection::{Connection, Deadline};
 use crate::info::{parse_info, run_id};
 use crate::trouble::Trouble;
 use redis::{Value, cmd};
-use std::net::SocketAddr;
 use std::time::Duration;
+use valkeep_core::access::ServerTarget;
 use valkeep_core::ports::Servers;
 use valkeep_core::valkey::{ServerChange, ServerSettings};
 use valkeep_core::{Doubt, Failure, ValkeyInfo};
@@ -28,51 +28,59 @@ impl Default for Client {
 }
 
 impl Servers for Client {
-    async fn info(&self, address: SocketAddr) -> Result<ValkeyInfo, Doubt> {
-        self.ask_info(address)
+    async fn info(&self, target: impl Into<ServerTarget> + Send) -> Result<ValkeyInfo, Doubt> {
+        let target = target.into();
+        self.ask_info(&target)
             .await
-            .map_err(|trouble| trouble.doubt(address, "INFO"))
+            .map_err(|trouble| trouble.doubt(&target, "INFO"))
     }
 
-    async fn settings(&self, address: SocketAddr, names: &[&str]) -> Result<ServerSettings, Doubt> {
+    async fn settings(&self, target: impl Into<ServerTarget> + Send, names: &[&str]) -> Result<ServerSettings, Doubt> {
         if names.is_empty() {
             return Ok(ServerSettings::new());
         }
-        self.ask_settings(address, names)
+        let target = target.into();
+        self.ask_settings(&target, names)
             .await
-            .map_err(|trouble| trouble.doubt(address, "CONFIG GET"))
+            .map_err(|trouble| trouble.doubt(&target, "CONFIG GET"))
     }
 
-    async fn change(&self, address: SocketAddr, run_id: &str, change: &ServerChange) -> Result<(), Failure> {
-        self.tell(address, run_id, change).await.map_err(|trouble| {
+    async fn change(
+        &self,
+        target: impl Into<ServerTarget> + Send,
+        run_id: &str,
+        change: &ServerChange,
+    ) -> Result<(), Failure> {
+        let target = target.into();
+        self.tell(&target, run_id, change).await.map_err(|trouble| {
             let command = match change {
                 ServerChange::Save => "BGSAVE",
                 ServerChange::Set { .. } => "CONFIG SET",
             };
-            trouble.failure(address, command)
+            trouble.failure(&target, command)
         })
     }
 }
 
 impl Client {
-    async fn ask_info(&self, address: SocketAddr) -> Result<ValkeyInfo, Trouble> {
+    async fn ask_info(&self, target: &ServerTarget) -> Result<ValkeyInfo, Trouble> {
         let deadline = self.deadline();
-        let mut connection = Connection::open(address, deadline).await?;
+        let mut connection = Connection::open(target, deadline).await?;
         // One call with all default sections is cheaper for both sides than one a section.
         let answer = connection.ask(&cmd("INFO"), deadline).await?;
         let text = text(answer).ok_or_else(|| connection.odd())?;
         Ok(parse_info(&text)?)
     }
 
-    async fn ask_settings(&self, address: SocketAddr, names: &[&str]) -> Result<ServerSettings, Trouble> {
+    async fn ask_settings(&self, target: &ServerTarget, names: &[&str]) -> Result<ServerSettings, Trouble> {
         let deadline = self.deadline();
-        let mut connection = Connection::open(address, deadline).await?;
+        let mut connection = Connection::open(target, deadline).await?;
         get(&mut connection, names, deadline).await
     }
 
-    async fn tell(&self, address: SocketAddr, wanted: &str, change: &ServerChange) -> Result<(), Trouble> {
+    async fn tell(&self, target: &ServerTarget, wanted: &str, change: &ServerChange) -> Result<(), Trouble> {
         let deadline = self.deadline();
-        let mut connection = Connection::open(address, deadline).await?;
+        let mut connection = Connection::open(target, deadline).await?;
         let answer = connection.ask(cmd("INFO").arg("server"), deadline).await?;
         let text = text(answer).ok_or_else(|| connection.odd())?;
         let found = run_id(&text)?;

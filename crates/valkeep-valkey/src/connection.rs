@@ -1,20 +1,22 @@
-//! One connection to one server: opened, asked a few questions, dropped.
+//! One connection to one server: opened, logged in, asked a few questions, dropped.
 //!
 //! The protocol is the `redis` crate's, over a stream that is opened and counted here. Its driver runs within the
 //! question that is being asked and not in a task of its own, so that nothing outlives the caller. Its timeouts, retries
 //! and reconnecting are not used.
 
 use crate::stream::{Bounded, Seen};
+use crate::tls::{TlsError, encrypt, is_tls};
 use crate::trouble::Trouble;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Fuse};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value, cmd};
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use valkeep_core::access::{Login, ServerTarget};
 
 /// Until when something has to be done.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +42,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr, deadline: Deadline) -> Result<Self, Trouble> {
+    /// Connects, encrypts and logs in, as far as the target says.
+    pub(crate) async fn open(target: &ServerTarget, deadline: Deadline) -> Result<Self, Trouble> {
+        let ServerTarget { address, access } = target;
         let stream = timeout_at(deadline.at, TcpStream::connect(address))
             .await
             .map_err(|_| Trouble::NoConnection(deadline.within))?
@@ -48,6 +52,23 @@ impl Connection {
                 io::ErrorKind::ConnectionRefused => Trouble::Refused,
                 _ => Trouble::NoWay(error),
             })?;
+        let mut connection = match &access.tls {
+            None => Self::over(stream).await?,
+            Some(tls) => {
+                let stream = timeout_at(deadline.at, encrypt(stream, *address, tls))
+                    .await
+                    .map_err(|_| Trouble::NoHandshake(deadline.within))?
+                    .map_err(Trouble::Tls)?;
+                Self::over(stream).await?
+            }
+        };
+        if let Some(login) = &access.login {
+            connection.log_in(login, deadline).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self, Trouble> {
         let stream = Bounded::new(stream);
         let seen = stream.seen();
         // Nothing to set up, so nothing is sent by it.
@@ -61,6 +82,24 @@ impl Connection {
             driver: driver.boxed().fuse(),
             seen,
         })
+    }
+
+    /// By hand and not by the library's set-up, which keeps the server's words to itself.
+    async fn log_in(&mut self, login: &Login, deadline: Deadline) -> Result<(), Trouble> {
+        let Login { user, password } = login;
+        match self
+            .ask(cmd("AUTH").arg(user.as_deref()).arg(password.expose()), deadline)
+            .await
+        {
+            Ok(_) => Ok(()),
+            // It has no password yet: the definition that brings one is not rolled out. What it may be asked, it is.
+            Err(Trouble::Said { code, words })
+                if code == "ERR" && words.contains("without any password configured") =>
+            {
+                Ok(())
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Sends one command and waits for its answer. After trouble other than [`Trouble::Said`] the connection is over.
@@ -98,11 +137,13 @@ fn trouble(error: &RedisError, seen: &Seen) -> Trouble {
         };
     }
     let bytes = seen.bytes();
-    match error.kind() {
-        _ if seen.too_much() => Trouble::TooLong { bytes },
+    match seen.take_break() {
+        Some(error) if is_tls(&error) => Trouble::Tls(TlsError::Broken(error)),
+        Some(error) if bytes > 0 => Trouble::Broken(error),
+        Some(_) => Trouble::Closed { bytes },
+        None if seen.too_much() => Trouble::TooLong { bytes },
         // The library calls half an answer a parse error.
-        _ if seen.ended() => Trouble::Closed { bytes },
-        ErrorKind::Io => Trouble::Closed { bytes },
-        _ => Trouble::NotValkey { start: seen.start() },
+        None if seen.ended() || error.is_io_error() => Trouble::Closed { bytes },
+        None => Trouble::NotValkey { start: seen.start() },
     }
 }

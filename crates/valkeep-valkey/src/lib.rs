@@ -7,6 +7,7 @@ mod client;
 mod connection;
 mod info;
 mod stream;
+mod tls;
 mod trouble;
 
 pub use client::Client;

@@ -22,6 +22,7 @@ struct Came {
     bytes: usize,
     start: Vec<u8>,
     ended: bool,
+    broke: Option<io::Error>,
 }
 
 impl Seen {
@@ -38,6 +39,11 @@ impl Seen {
     /// Whether the other side has closed.
     pub(crate) fn ended(&self) -> bool {
         self.with(|came| came.ended)
+    }
+
+    /// How reading failed, if it did; taken once.
+    pub(crate) fn take_break(&self) -> Option<io::Error> {
+        self.with(|came| came.broke.take())
     }
 
     /// The first bytes, made readable.
@@ -83,13 +89,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if let Poll::Ready(Ok(())) = polled {
-            self.seen.add(&buf.filled()[before..]);
+        match polled {
+            Poll::Ready(Ok(())) => {
+                self.seen.add(&buf.filled()[before..]);
+                if self.seen.too_much() {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+                Poll::Ready(Ok(()))
+            }
+            // Kept here, because the library does not give it back as it was.
+            Poll::Ready(Err(error)) => {
+                let kind = error.kind();
+                self.seen.with(|came| came.broke = Some(error));
+                Poll::Ready(Err(kind.into()))
+            }
+            Poll::Pending => Poll::Pending,
         }
-        if self.seen.too_much() {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        polled
     }
 }
 

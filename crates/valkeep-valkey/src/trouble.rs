@@ -1,8 +1,10 @@
 //! What can go wrong between valkeep and one server, in words for a reader who could mistake it.
 
 use crate::InfoError;
-use std::net::SocketAddr;
+use crate::tls::TlsError;
+use std::io;
 use std::time::Duration;
+use valkeep_core::access::{Login, ServerTarget};
 use valkeep_core::{Doubt, DoubtKind, Failure, FailureKind};
 
 /// How much of a server's own words is repeated.
@@ -14,16 +16,22 @@ pub(crate) enum Trouble {
     /// Nobody listens there.
     Refused,
     /// The system has no way there.
-    NoWay(std::io::Error),
+    NoWay(io::Error),
     /// Connecting took too long.
     NoConnection(Duration),
     /// Connected, and no answer in time: whatever keeps it away, it is not a security group.
     NoAnswer(Duration),
+    /// Connected, and TLS did not come about in time.
+    NoHandshake(Duration),
     /// The connection ended within the answer.
     Closed {
         /// How many bytes had come.
         bytes: usize,
     },
+    /// The connection broke.
+    Broken(io::Error),
+    /// TLS did not come about, or broke.
+    Tls(TlsError),
     /// More than any server has to say.
     TooLong {
         /// How many bytes had come.
@@ -63,7 +71,7 @@ impl From<InfoError> for Trouble {
 
 impl Trouble {
     /// Met while looking.
-    pub(crate) fn doubt(&self, address: SocketAddr, command: &str) -> Doubt {
+    pub(crate) fn doubt(&self, target: &ServerTarget, command: &str) -> Doubt {
         Doubt {
             kind: match self.kind() {
                 FailureKind::NoAnswer => DoubtKind::Unreachable,
@@ -71,17 +79,17 @@ impl Trouble {
                 _ => DoubtKind::Other,
             },
             call: format!("valkey:{command}"),
-            message: self.message(address, command),
+            message: self.message(target, command),
         }
     }
 
     /// Met while changing something.
-    pub(crate) fn failure(&self, address: SocketAddr, command: &str) -> Failure {
+    pub(crate) fn failure(&self, target: &ServerTarget, command: &str) -> Failure {
         Failure {
             call: format!("valkey:{command}"),
             kind: self.kind(),
             code: self.code().to_owned(),
-            message: self.message(address, command),
+            message: self.message(target, command),
         }
     }
 
@@ -91,10 +99,14 @@ impl Trouble {
             | Trouble::NoWay(_)
             | Trouble::NoConnection(_)
             | Trouble::NoAnswer(_)
-            | Trouble::Closed { .. } => FailureKind::NoAnswer,
+            | Trouble::NoHandshake(_)
+            | Trouble::Closed { .. }
+            | Trouble::Broken(_) => FailureKind::NoAnswer,
             Trouble::OtherServer { .. } => FailureKind::NotNow,
             Trouble::NotTaken { .. } => FailureKind::Rejected,
-            Trouble::TooLong { .. } | Trouble::NotValkey { .. } | Trouble::Unreadable(_) => FailureKind::Other,
+            Trouble::Tls(_) | Trouble::TooLong { .. } | Trouble::NotValkey { .. } | Trouble::Unreadable(_) => {
+                FailureKind::Other
+            }
             Trouble::Said { code, words } => match code.as_str() {
                 "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => FailureKind::AccessDenied,
                 "LOADING" | "BUSY" | "MISCONF" | "MASTERDOWN" | "TRYAGAIN" => FailureKind::NotNow,
@@ -110,7 +122,8 @@ impl Trouble {
             Trouble::Refused => "ConnectionRefused",
             Trouble::NoWay(_) => "NoConnection",
             Trouble::NoConnection(_) => "Timeout",
-            Trouble::NoAnswer(_) | Trouble::Closed { .. } => "NoAnswer",
+            Trouble::NoAnswer(_) | Trouble::NoHandshake(_) | Trouble::Closed { .. } | Trouble::Broken(_) => "NoAnswer",
+            Trouble::Tls(_) => "Tls",
             Trouble::TooLong { .. } | Trouble::NotValkey { .. } | Trouble::Unreadable(_) => "BadAnswer",
             Trouble::OtherServer { .. } => "OtherServer",
             Trouble::NotTaken { .. } => "NotTaken",
@@ -118,7 +131,8 @@ impl Trouble {
         }
     }
 
-    fn message(&self, address: SocketAddr, command: &str) -> String {
+    fn message(&self, target: &ServerTarget, command: &str) -> String {
+        let address = target.address;
         match self {
             Trouble::Refused => format!("nothing listens on {address}: the server starts, or has ended"),
             Trouble::NoWay(error) => format!("cannot connect to {address}: {error}"),
@@ -128,11 +142,23 @@ impl Trouble {
             Trouble::NoAnswer(within) => format!(
                 "{address} takes connections and did not answer {command} within {within:?}: the server hangs or is busy"
             ),
+            Trouble::NoHandshake(within) => format!(
+                "{address} takes connections and did not begin TLS within {within:?}: it speaks none on this port, or hangs"
+            ),
+            Trouble::Closed { bytes: 0 } if target.access.tls.is_none() => {
+                format!("{address} closed the connection without a word: it speaks only TLS, or has just ended")
+            }
             Trouble::Closed { bytes } => {
                 format!("{address} closed the connection after {bytes} bytes of its answer")
             }
+            Trouble::Broken(error) => format!("the connection to {address} broke: {error}"),
+            Trouble::Tls(error) => format!("no TLS with {address}: {error}"),
             Trouble::TooLong { bytes } => {
                 format!("{address} sent {bytes} bytes and had not ended; no answer to {command} is that long")
+            }
+            // The head of an alert: what the server says to somebody who does not encrypt.
+            Trouble::NotValkey { start } if start.starts_with("\\u{15}\\u{3}") => {
+                format!("{address} speaks TLS, and valkeep was told of none")
             }
             Trouble::NotValkey { start } => format!(
                 "what answers on {address} does not speak Valkey's protocol in clear text (it began with `{start}`)"
@@ -146,23 +172,32 @@ impl Trouble {
                 format!("{address} accepted the setting and has `{}` all the same", clip(got))
             }
             Trouble::NotTaken { got: None } => format!("{address} accepted the setting and does not know it"),
-            Trouble::Said { code, words } => said(address, command, code, words),
+            Trouble::Said { code, words } => said(target, command, code, words),
         }
     }
 }
 
-fn said(address: SocketAddr, command: &str, code: &str, words: &str) -> String {
+fn said(target: &ServerTarget, command: &str, code: &str, words: &str) -> String {
+    let ServerTarget { address, access } = target;
+    let who = user(access.login.as_ref());
     let words = clip(&format!("{code} {words}"));
     let words = words.trim_end();
     match code {
-        "NOAUTH" => format!(
-            "{address} demands a password ({words}); valkeep takes credentials in a later version, until then it cannot \
-             see this server's state"
+        "NOAUTH" => format!("{address} demands a password, and valkeep was given none ({words})"),
+        "WRONGPASS" => format!(
+            "the password of {who} is refused by {address} ({words}); it may have been rotated, or the user is switched off"
         ),
-        "NOPERM" => format!("{address} does not let its default user run {command} ({words})"),
+        "NOPERM" => format!("{address} does not let {who} run {command} ({words})"),
         "DENIED" => format!("{address} runs in protected mode and answers only on its own loopback ({words})"),
         "LOADING" => format!("{address} is loading its data and takes no {command} until it has ({words})"),
         _ => format!("{address} refused {command}: {words}"),
+    }
+}
+
+fn user(login: Option<&Login>) -> String {
+    match login.and_then(|login| login.user.as_ref()) {
+        Some(user) => format!("user `{user}`"),
+        None => "its default user".to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
+use valkeep_core::access::ServerTarget;
 use valkeep_core::identity::TAG_STARTING;
 use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId};
 use valkeep_core::observed::{
@@ -236,7 +237,8 @@ impl World for Cloud {
 }
 
 impl Servers for Cloud {
-    async fn info(&self, address: SocketAddr) -> Result<ValkeyInfo, Doubt> {
+    async fn info(&self, target: impl Into<ServerTarget> + Send) -> Result<ValkeyInfo, Doubt> {
+        let address = target.into().address;
         let now = self.clock.now();
         let mut state = self.state();
         state.infos += 1;
@@ -248,7 +250,8 @@ impl Servers for Cloud {
         })
     }
 
-    async fn settings(&self, address: SocketAddr, names: &[&str]) -> Result<ServerSettings, Doubt> {
+    async fn settings(&self, target: impl Into<ServerTarget> + Send, names: &[&str]) -> Result<ServerSettings, Doubt> {
+        let address = target.into().address;
         let mut state = self.state();
         let server = state
             .server(address)
@@ -258,7 +261,13 @@ impl Servers for Cloud {
         Ok(settings)
     }
 
-    async fn change(&self, address: SocketAddr, run_id: &str, change: &ServerChange) -> Result<(), Failure> {
+    async fn change(
+        &self,
+        target: impl Into<ServerTarget> + Send,
+        run_id: &str,
+        change: &ServerChange,
+    ) -> Result<(), Failure> {
+        let address = target.into().address;
         let now = self.clock.now();
         let mut state = self.state();
         state.told.push((address, change.clone()));

@@ -1,5 +1,6 @@
 //! A real Valkey on the loopback, for the length of one test.
 
+use crate::authority::Certificate;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,12 +35,33 @@ pub(crate) struct Server {
 impl Server {
     /// One that serves.
     pub(crate) async fn start(arguments: &[&str]) -> Self {
-        Self::start_in(TempDir::new().expect("a directory"), arguments, SERVES).await
+        Self::start_in(TempDir::new().expect("a directory"), "--port", arguments, SERVES).await
+    }
+
+    /// One that serves over TLS only, and lets clients in without a certificate unless `arguments` say otherwise.
+    pub(crate) async fn start_tls(certificate: &Certificate, arguments: &[&str]) -> Self {
+        let Certificate {
+            certificate,
+            key,
+            authority,
+        } = certificate;
+        let [certificate, key, authority] = [certificate, key, authority].map(|path| path.to_string_lossy());
+        let mut all = vec!["--port", "0", "--tls-auth-clients", "no"];
+        all.extend([
+            "--tls-cert-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--tls-ca-cert-file",
+            &authority,
+        ]);
+        all.extend(arguments);
+        Self::start_in(TempDir::new().expect("a directory"), "--tls-port", &all, SERVES).await
     }
 
     /// One that listens and may still load what lies in `dir`.
     pub(crate) async fn loading(dir: TempDir, arguments: &[&str]) -> Self {
-        Self::start_in(dir, arguments, LISTENS).await
+        Self::start_in(dir, "--port", arguments, LISTENS).await
     }
 
     pub(crate) async fn info(&self) -> ValkeyInfo {
@@ -76,11 +98,11 @@ impl Server {
         answer
     }
 
-    async fn start_in(dir: TempDir, arguments: &[&str], sign: &str) -> Self {
+    async fn start_in(dir: TempDir, port: &str, arguments: &[&str], sign: &str) -> Self {
         for _ in 0..PORTS_MAX {
             let address = free_address().await;
             let mut child = Command::new("valkey-server")
-                .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
+                .args(["--bind", "127.0.0.1", port, &address.port().to_string()])
                 .arg("--dir")
                 .arg(dir.path())
                 .args(["--enable-debug-command", "local"])
