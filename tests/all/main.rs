@@ -13,6 +13,7 @@ mod moto;
 mod places;
 mod rare_calls;
 mod restarts;
+mod secrets;
 mod seed;
 mod stores;
 mod stories;

@@ -2,9 +2,9 @@
 //!
 //! Plain traits without a runtime; each has a real implementation and one for tests.
 
-use crate::access::ServerTarget;
+use crate::access::{Secret, ServerTarget};
 use crate::valkey::{ServerChange, ServerSettings};
-use crate::{Desired, Done, Doubt, Failure, Observed, Step, Timestamp, ValkeyInfo};
+use crate::{Desired, Done, Doubt, Failure, Observed, SecretReference, Step, Timestamp, ValkeyInfo};
 use std::future::Future;
 
 /// AWS, looked at and changed.
@@ -39,6 +39,17 @@ pub trait Servers: Send + Sync + 'static {
         run_id: &str,
         change: &ServerChange,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Secrets, read where they lie.
+pub trait Secrets: Send + Sync + 'static {
+    /// What it is now, in the region and account of the document. Never kept: who gets a doubt about a password asks
+    /// here again. The doubt never holds any part of it.
+    fn secret(
+        &self,
+        desired: &Desired,
+        reference: &SecretReference,
+    ) -> impl Future<Output = Result<Secret, Doubt>> + Send;
 }
 
 /// The time. Timers use tokio's clock; this is what is written down and compared with what AWS says.

@@ -32,7 +32,7 @@ impl Servers for Client {
         let target = target.into();
         self.ask_info(&target)
             .await
-            .map_err(|trouble| trouble.doubt(&target, "INFO"))
+            .map_err(|trouble| trouble.doubt(&target, "valkey:INFO"))
     }
 
     async fn settings(&self, target: impl Into<ServerTarget> + Send, names: &[&str]) -> Result<ServerSettings, Doubt> {
@@ -42,7 +42,7 @@ impl Servers for Client {
         let target = target.into();
         self.ask_settings(&target, names)
             .await
-            .map_err(|trouble| trouble.doubt(&target, "CONFIG GET"))
+            .map_err(|trouble| trouble.doubt(&target, "valkey:CONFIG GET"))
     }
 
     async fn change(
@@ -52,13 +52,9 @@ impl Servers for Client {
         change: &ServerChange,
     ) -> Result<(), Failure> {
         let target = target.into();
-        self.tell(&target, run_id, change).await.map_err(|trouble| {
-            let command = match change {
-                ServerChange::Save => "BGSAVE",
-                ServerChange::Set { .. } => "CONFIG SET",
-            };
-            trouble.failure(&target, command)
-        })
+        self.tell(&target, run_id, change)
+            .await
+            .map_err(|trouble| trouble.failure(&target, change.command()))
     }
 }
 

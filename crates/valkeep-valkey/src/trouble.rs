@@ -71,25 +71,25 @@ impl From<InfoError> for Trouble {
 
 impl Trouble {
     /// Met while looking.
-    pub(crate) fn doubt(&self, target: &ServerTarget, command: &str) -> Doubt {
+    pub(crate) fn doubt(&self, target: &ServerTarget, call: &str) -> Doubt {
         Doubt {
             kind: match self.kind() {
                 FailureKind::NoAnswer => DoubtKind::Unreachable,
                 // `AccessDenied` is IAM's, and its way out is a policy.
                 _ => DoubtKind::Other,
             },
-            call: format!("valkey:{command}"),
-            message: self.message(target, command),
+            call: call.to_owned(),
+            message: self.message(target, call),
         }
     }
 
     /// Met while changing something.
-    pub(crate) fn failure(&self, target: &ServerTarget, command: &str) -> Failure {
+    pub(crate) fn failure(&self, target: &ServerTarget, call: &str) -> Failure {
         Failure {
-            call: format!("valkey:{command}"),
+            call: call.to_owned(),
             kind: self.kind(),
             code: self.code().to_owned(),
-            message: self.message(target, command),
+            message: self.message(target, call),
         }
     }
 
@@ -131,7 +131,8 @@ impl Trouble {
         }
     }
 
-    fn message(&self, target: &ServerTarget, command: &str) -> String {
+    fn message(&self, target: &ServerTarget, call: &str) -> String {
+        let command = call.trim_start_matches("valkey:");
         let address = target.address;
         match self {
             Trouble::Refused => format!("nothing listens on {address}: the server starts, or has ended"),

@@ -180,6 +180,26 @@ async fn a_password_is_asked_for_in_plain_words() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_unasked_before_it_hangs_up_is_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+    let address = listener.local_addr().expect("bound");
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("somebody connects");
+        stream
+            .write_all(b"-DENIED Valkey is running in protected mode because ...\r\n")
+            .await
+            .expect("the asker waits");
+        stream.shutdown().await.expect("the asker waits");
+        let mut request = Vec::new();
+        stream.read_to_end(&mut request).await.ok();
+    });
+    let doubt = Client::default().info(address).await.expect_err("it is denied");
+    server.abort();
+    assert_eq!(doubt.kind, DoubtKind::Other);
+    assert!(doubt.message.contains("protected mode"), "{}", doubt.message);
+}
+
+#[tokio::test]
 async fn something_else_on_the_port_is_told_as_such() {
     for answer in [
         b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(),
