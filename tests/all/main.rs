@@ -15,6 +15,7 @@ mod places;
 mod rare_calls;
 mod restarts;
 mod safety;
+mod secrets;
 mod seed;
 mod stores;
 mod stories;

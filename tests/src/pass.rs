@@ -5,7 +5,7 @@ use crate::valkey::ToldValkey;
 use anyhow::{Result, bail};
 use std::net::SocketAddr;
 use valkeep_aws::Aws;
-use valkeep_core::ports::{Probe, World};
+use valkeep_core::ports::{Servers, World};
 use valkeep_core::{Desired, Fact, Observed, Plan, Step, StepFailure, Timestamp};
 use valkeep_plan::{critic, fold, is_permitted, plan};
 

@@ -1,7 +1,7 @@
 //! An AWS in one process, for the demo, development and tests.
 //!
-//! It speaks the real wire protocols of S3, SSM, EFS, ECS, EC2, IAM, STS, CloudWatch Logs and Cloud Map for the
-//! operations that valkeep uses, so that an unchanged SDK or the `aws` command line can talk to it: over TCP
+//! It speaks the real wire protocols of S3, SSM, Secrets Manager, EFS, ECS, EC2, IAM, STS, CloudWatch Logs and Cloud Map
+//! for the operations that valkeep uses, so that an unchanged SDK or the `aws` command line can talk to it: over TCP
 //! ([`serve`]) or without sockets ([`LocalAws::handle`]) under a paused clock.
 //!
 //! It has as many regions and accounts as are asked for ([`LocalAws::at`], or a signature for another region, or by a role
@@ -33,6 +33,7 @@ mod places;
 mod record;
 mod s3;
 mod scaling;
+mod secrets;
 mod server;
 mod ssm;
 mod state;
@@ -172,6 +173,7 @@ impl LocalAws {
             Service::Efs => efs::call(&mut self.state(), operation, input),
             Service::Logs => logs::call(&mut self.state(), operation, input),
             Service::Ssm => ssm::call(&mut self.state(), operation, input),
+            Service::Secrets => secrets::call(&mut self.state(), operation, input),
             Service::Discovery => discovery::call(&mut self.state(), operation, input),
             Service::Scaling => scaling::call(&mut self.state(), operation, input),
             Service::S3 => Err(wire::unknown_operation(operation)),

@@ -63,6 +63,7 @@ fn action(request: &Request) -> String {
         | Service::Ecs
         | Service::Logs
         | Service::Ssm
+        | Service::Secrets
         | Service::Discovery
         | Service::Scaling => operation,
     };

@@ -2,7 +2,7 @@
 
 use crate::clock::later;
 use crate::config::Config;
-use crate::{discovery, ec2, ecs, efs, iam, ids, logs, s3, scaling, ssm};
+use crate::{discovery, ec2, ecs, efs, iam, ids, logs, s3, scaling, secrets, ssm};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ pub(crate) struct State {
     pub(crate) logs: logs::Logs,
     pub(crate) s3: s3::S3,
     pub(crate) ssm: ssm::Ssm,
+    pub(crate) secrets: secrets::Secrets,
     pub(crate) discovery: discovery::Discovery,
     pub(crate) scaling: scaling::Scaling,
 }
@@ -37,6 +38,7 @@ impl State {
             logs: logs::Logs::default(),
             s3: s3::S3::default(),
             ssm: ssm::Ssm::default(),
+            secrets: secrets::Secrets::default(),
             discovery: discovery::Discovery::default(),
             scaling: scaling::Scaling::default(),
         }

@@ -82,6 +82,10 @@ pub enum On {
     Paths,
     /// Documents in SSM.
     Parameters,
+    /// SSM parameters that are secrets of a document.
+    SecretParameters,
+    /// Secrets in Secrets Manager.
+    Secrets,
     /// Status in SSM.
     StatusParameters,
 }
@@ -437,8 +441,21 @@ pub const ACTIONS: &[Action] = &[
         "status and lease; documents are written by people and pipelines, with rights of their own",
         &[on(On::StatusObjects), on(On::Lease)],
     ),
+    called(
+        "secretsmanager:GetSecretValue",
+        "passwords of servers; a document can name any secret, so its owner's tag says which are for valkeep",
+        &[on_if(On::Secrets, &[If::Given])],
+    ),
     called("servicediscovery:GetService", "", &[on(On::Registries)]),
-    called("ssm:GetParameter", "", &[on(On::Parameters), on(On::StatusParameters)]),
+    called(
+        "ssm:GetParameter",
+        "passwords of servers, besides documents and status; their owner's tag says which are for valkeep",
+        &[
+            on(On::Parameters),
+            on_if(On::SecretParameters, &[If::Given]),
+            on(On::StatusParameters),
+        ],
+    ),
     called(
         "ssm:GetParameterHistory",
         "the last good version of a document",

@@ -75,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) registry: aws_sdk_servicediscovery::Client,
     pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) secrets: aws_sdk_secretsmanager::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
     sts: aws_sdk_sts::Client,
     region: Option<String>,
@@ -192,6 +193,11 @@ impl Aws {
         Arc::new(S3Lease::new(self.clone(), url))
     }
 
+    /// The clients for a document.
+    pub(crate) async fn of(&self, desired: &Desired) -> Arc<Inner> {
+        self.fleet.of(desired).await
+    }
+
     /// Limit of reading one body, which the SDK's own limits do not cover.
     pub(crate) fn body_timeout(&self) -> Duration {
         self.inner.options.operation_timeout
@@ -222,6 +228,9 @@ impl Inner {
                 config!(aws_sdk_servicediscovery, sdk, options, pacing).build(),
             ),
             s3: aws_sdk_s3::Client::from_conf(s3),
+            secrets: aws_sdk_secretsmanager::Client::from_conf(
+                config!(aws_sdk_secretsmanager, sdk, options, pacing).build(),
+            ),
             ssm: aws_sdk_ssm::Client::from_conf(config!(aws_sdk_ssm, sdk, options, pacing).build()),
             sts: aws_sdk_sts::Client::from_conf(config!(aws_sdk_sts, sdk, options, pacing).build()),
             region: sdk.region().map(ToString::to_string),
@@ -269,13 +278,13 @@ fn default_http_client() -> Option<SharedHttpClient> {
 
 impl World for Aws {
     async fn observe(&self, desired: &Desired) -> Observed {
-        let there = self.fleet.of(desired).await;
+        let there = self.of(desired).await;
         // Six chains side by side: too large for a caller's stack frame.
         Box::pin(crate::observe::observe(&there, desired)).await
     }
 
     async fn act(&self, desired: &Desired, step: &Step) -> Result<Done, Failure> {
-        let there = self.fleet.of(desired).await;
+        let there = self.of(desired).await;
         crate::act::act(&there, desired, step).await
     }
 }

@@ -133,6 +133,8 @@ impl Reach {
                 .map(|path| path.trim_end_matches("/*").to_owned())
                 .collect(),
             On::Parameters => self.parameters(|(documents, _)| documents),
+            On::SecretParameters => vec![self.arn("ssm", "parameter/*")],
+            On::Secrets => vec![self.arn("secretsmanager", "secret:*")],
             On::StatusParameters => self.parameters(|(_, status)| status),
         }
     }
@@ -320,7 +322,9 @@ fn is_regional(on: On) -> bool {
         | On::FileSystems
         | On::AccessPoints
         | On::LogGroups
-        | On::Registries => true,
+        | On::Registries
+        | On::SecretParameters
+        | On::Secrets => true,
         On::Global
         | On::Roles
         | On::AssumedRoles

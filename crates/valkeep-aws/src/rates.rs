@@ -5,6 +5,7 @@
 //! - EC2, a bucket for each operation; ours always filter: <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
 //! - CloudWatch Logs, a rate for each operation: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>
 //! - SSM: <https://docs.aws.amazon.com/general/latest/gr/ssm.html>
+//! - Secrets Manager: <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
 //!
 //! EFS, IAM, Application Auto Scaling and Cloud Map publish nothing. S3 (thousands a second) and STS (600) are not limited here.
 
@@ -44,6 +45,8 @@ pub(crate) fn of(service: &str, operation: &str) -> Option<Bucket> {
         "CloudWatch Logs" => Some(logs(operation)),
         "Application Auto Scaling" => Some(bucket("Application Auto Scaling", 20.0, 10.0)),
         "ServiceDiscovery" => Some(bucket("Cloud Map", 20.0, 10.0)),
+        // 10,000 a second for the account: ours is never the call that is too much.
+        "Secrets Manager" => Some(bucket("Secrets Manager", 100.0, 100.0)),
         "SSM" => Some(match operation {
             "PutParameter" => bucket("SSM PutParameter", 10.0, 3.0),
             _ => bucket("SSM parameters", 40.0, 40.0),

@@ -3,6 +3,7 @@
 //! This crate knows no async runtime, no clock, no randomness and no AWS SDK, and cannot: none of them
 //! stands in its manifest. Every other crate speaks in these types.
 
+pub mod access;
 pub mod condition;
 pub mod desired;
 pub mod fact;
@@ -15,6 +16,7 @@ pub mod place;
 pub mod plan;
 pub mod ports;
 pub mod raw_definition;
+pub mod secret_reference;
 pub mod step;
 pub mod task_definition;
 pub mod units;
@@ -31,6 +33,7 @@ pub use observed::Observed;
 pub use place::{AssumedRole, Place, RoleArn};
 pub use plan::{Hold, HoldKind, HoldReason, Plan, Resource};
 pub use raw_definition::RawDefinition;
+pub use secret_reference::SecretReference;
 pub use step::{Done, Step};
 pub use task_definition::TaskDefinition;
 pub use valkey::ValkeyInfo;

@@ -2,9 +2,10 @@
 //!
 //! Plain traits without a runtime; each has a real implementation and one for tests.
 
-use crate::{Desired, Done, Doubt, Failure, Observed, Step, Timestamp, ValkeyInfo};
+use crate::access::{Secret, ServerTarget};
+use crate::valkey::{ServerChange, ServerSettings};
+use crate::{Desired, Done, Doubt, Failure, Observed, SecretReference, Step, Timestamp, ValkeyInfo};
 use std::future::Future;
-use std::net::SocketAddr;
 
 /// AWS, looked at and changed.
 pub trait World: Send + Sync + 'static {
@@ -16,10 +17,39 @@ pub trait World: Send + Sync + 'static {
     fn act(&self, desired: &Desired, step: &Step) -> impl Future<Output = Result<Done, Failure>> + Send;
 }
 
-/// A Valkey server, asked.
-pub trait Probe: Send + Sync + 'static {
-    /// `INFO`, bounded in time.
-    fn info(&self, address: SocketAddr) -> impl Future<Output = Result<ValkeyInfo, Doubt>> + Send;
+/// Valkey servers, asked and told. Every call is bounded in time. A bare address is a server without login and TLS.
+///
+/// Nothing of a call is kept for the next: a password that was rotated is in use with the first call that brings it.
+pub trait Servers: Send + Sync + 'static {
+    /// `INFO`.
+    fn info(&self, target: impl Into<ServerTarget> + Send) -> impl Future<Output = Result<ValkeyInfo, Doubt>> + Send;
+
+    /// `CONFIG GET` of these settings. One that the server does not know is left out.
+    fn settings(
+        &self,
+        target: impl Into<ServerTarget> + Send,
+        names: &[&str],
+    ) -> impl Future<Output = Result<ServerSettings, Doubt>> + Send;
+
+    /// Makes one change, in one attempt, on the process with this run id and no other: what was decided for one server must
+    /// not reach the next one at its address.
+    fn change(
+        &self,
+        target: impl Into<ServerTarget> + Send,
+        run_id: &str,
+        change: &ServerChange,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Secrets, read where they lie.
+pub trait Secrets: Send + Sync + 'static {
+    /// What it is now, in the region and account of the document. Never kept: who gets a doubt about a password asks
+    /// here again. The doubt never holds any part of it.
+    fn secret(
+        &self,
+        desired: &Desired,
+        reference: &SecretReference,
+    ) -> impl Future<Output = Result<Secret, Doubt>> + Send;
 }
 
 /// The time. Timers use tokio's clock; this is what is written down and compared with what AWS says.

@@ -2,6 +2,7 @@
 
 use crate::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One save point: save when at least `changes` keys changed within `seconds`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +97,8 @@ pub struct ValkeyInfo {
     pub run_id: String,
     /// `uptime_in_seconds`.
     pub uptime_s: u64,
+    /// `server_time_usec`: the server's own clock, by which the other times here are.
+    pub time: Timestamp,
     /// `role`.
     pub role: String,
     /// Loading its dump; data is not served yet.
@@ -124,6 +127,48 @@ pub struct ValkeyInfo {
     pub keys_loaded: u64,
     /// `rdb_last_load_keys_expired`.
     pub keys_expired_at_load: u64,
+    /// The append-only file, where there is one.
+    pub append_only: Option<AppendOnly>,
+}
+
+/// The `aof_` fields of `INFO`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendOnly {
+    /// `aof_rewrite_in_progress` or `aof_rewrite_scheduled`: the file does not hold everything yet, or is being made smaller.
+    pub rewriting: bool,
+    /// `aof_last_bgrewrite_status` is `ok`. It says `ok` before the first, too.
+    pub last_rewrite_ok: bool,
+    /// `aof_last_write_status` is `ok`.
+    pub last_write_ok: bool,
+}
+
+/// Settings of a running server, as `CONFIG GET` answers: name to value.
+pub type ServerSettings = BTreeMap<String, String>;
+
+/// One change of a running server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerChange {
+    /// `BGSAVE`. That a save is under way already is success.
+    Save,
+    /// `CONFIG SET`, of one setting.
+    Set {
+        /// Its name.
+        name: String,
+        /// What it was.
+        from: String,
+        /// What it becomes.
+        to: String,
+    },
+}
+
+impl ServerChange {
+    /// The command.
+    pub fn command(&self) -> &'static str {
+        match self {
+            ServerChange::Save => "valkey:BGSAVE",
+            ServerChange::Set { .. } => "valkey:CONFIG SET",
+        }
+    }
 }
 
 impl ValkeyInfo {

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use valkeep_core::desired::Mode;
-use valkeep_core::ports::{Clock, Probe, World};
+use valkeep_core::ports::{Clock, Servers, World};
 use valkeep_core::{ConditionType, Desired, DoubtKind, Fact, HoldKind, HoldReason, Scope, Timestamp};
 use valkeep_document::status::Status;
 use valkeep_plan::{Context, assess, plan};
@@ -77,7 +77,7 @@ pub(crate) struct Keeper<W, P, C> {
     pub(crate) slots: Mutex<HashMap<DocumentKey, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
-impl<W: World, P: Probe, C: Clock> Keeper<W, P, C> {
+impl<W: World, P: Servers, C: Clock> Keeper<W, P, C> {
     pub(crate) fn new(parts: Parts<W, P, C>, mandate: Mandate, nudges: mpsc::Sender<Nudge<DocumentKey>>) -> Self {
         Self {
             pace: Mutex::default(),

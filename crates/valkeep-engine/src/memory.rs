@@ -134,6 +134,7 @@ mod tests {
             version: "8.0.1".to_owned(),
             run_id: run_id.to_owned(),
             uptime_s,
+            time: at(0),
             role: "master".to_owned(),
             loading,
             loading_percent: None,
@@ -148,6 +149,7 @@ mod tests {
             last_save_duration_s: None,
             keys_loaded: 0,
             keys_expired_at_load: 0,
+            append_only: None,
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use valkeep_core::desired::Mode;
-use valkeep_core::ports::{Clock, Probe, World};
+use valkeep_core::ports::{Clock, Servers, World};
 use valkeep_core::{
     Desired, Doubt, DoubtKind, Fact, Failure, FailureKind, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step,
     StepFailure, ValkeyInfo,
@@ -65,7 +65,7 @@ impl<'a> Permit<'a> {
 
 /// Runs one pass. `stop` ends it between two rounds, and so does a newer version of the document (`is_current`): what a
 /// document no longer says is not carried on with. The end of the mandate ends it before its next step.
-pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
+pub(crate) async fn pass<W: World, P: Servers, C: Clock>(
     world: &W,
     probe: &P,
     clock: &C,
@@ -129,7 +129,7 @@ pub(crate) async fn pass<W: World, P: Probe, C: Clock>(
 }
 
 /// At AWS, and at the server that serves. Not in the name of a document that names what the operator does not permit.
-async fn look<W: World, P: Probe>(world: &W, probe: &P, desired: &Desired) -> Observed {
+async fn look<W: World, P: Servers>(world: &W, probe: &P, desired: &Desired) -> Observed {
     if !is_permitted(desired) {
         return Observed::nothing();
     }
@@ -215,7 +215,7 @@ fn refuse(desired: &Desired, found: &mut Pass, objections: &[String]) {
 }
 
 /// `INFO` of the serving task.
-pub(crate) async fn ask<P: Probe>(probe: &P, desired: &Desired, observed: &Observed) -> Fact<ValkeyInfo> {
+pub(crate) async fn ask<P: Servers>(probe: &P, desired: &Desired, observed: &Observed) -> Fact<ValkeyInfo> {
     let Some(address) = address(desired, observed) else {
         return Fact::not_looked("valkey:INFO");
     };

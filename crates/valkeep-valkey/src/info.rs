@@ -5,6 +5,7 @@
 //! not knowing.
 
 use std::collections::HashMap;
+use valkeep_core::valkey::AppendOnly;
 use valkeep_core::{Timestamp, ValkeyInfo};
 
 /// Why a text is not the `INFO` of a server that valkeep understands.
@@ -46,6 +47,7 @@ pub fn parse_info(text: &str) -> Result<ValkeyInfo, InfoError> {
         },
         run_id: fields.text("run_id")?.to_owned(),
         uptime_s: fields.number("uptime_in_seconds")?,
+        time: fields.micros("server_time_usec")?,
         role: fields.text("role")?.to_owned(),
         loading,
         loading_percent: if loading {
@@ -65,7 +67,13 @@ pub fn parse_info(text: &str) -> Result<ValkeyInfo, InfoError> {
         last_save_duration_s: u64::try_from(fields.signed("rdb_last_bgsave_time_sec")?).ok(),
         keys_loaded: fields.number("rdb_last_load_keys_loaded")?,
         keys_expired_at_load: fields.number("rdb_last_load_keys_expired")?,
+        append_only: fields.append_only()?,
     })
+}
+
+/// The run id alone, from any `INFO` that has the section `server`.
+pub(crate) fn run_id(text: &str) -> Result<&str, InfoError> {
+    Fields::read(text).text("run_id")
 }
 
 struct Fields<'a>(HashMap<&'a str, &'a str>);
@@ -110,6 +118,22 @@ impl<'a> Fields<'a> {
     fn time(&self, field: &'static str) -> Result<Timestamp, InfoError> {
         Timestamp::from_second(self.signed(field)?)
             .map_err(|_| odd(field, self.text(field).unwrap_or(""), "a Unix time"))
+    }
+
+    fn micros(&self, field: &'static str) -> Result<Timestamp, InfoError> {
+        Timestamp::from_microsecond(self.signed(field)?)
+            .map_err(|_| odd(field, self.text(field).unwrap_or(""), "a Unix time in microseconds"))
+    }
+
+    fn append_only(&self) -> Result<Option<AppendOnly>, InfoError> {
+        if !self.flag("aof_enabled")? {
+            return Ok(None);
+        }
+        Ok(Some(AppendOnly {
+            rewriting: self.flag("aof_rewrite_in_progress")? || self.flag("aof_rewrite_scheduled")?,
+            last_rewrite_ok: self.text("aof_last_bgrewrite_status")? == "ok",
+            last_write_ok: self.text("aof_last_write_status")? == "ok",
+        }))
     }
 
     /// `12.34`, cut to whole percent. Absent in the moment between the start of loading and its first progress.
@@ -202,6 +226,7 @@ mod tests {
         for field in [
             "run_id",
             "uptime_in_seconds",
+            "server_time_usec",
             "role",
             "loading",
             "used_memory",
@@ -214,6 +239,7 @@ mod tests {
             "rdb_last_bgsave_time_sec",
             "rdb_last_load_keys_loaded",
             "rdb_last_load_keys_expired",
+            "aof_enabled",
         ] {
             let without: String = VALKEY_8
                 .lines()

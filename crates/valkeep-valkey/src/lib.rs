@@ -1,10 +1,14 @@
-//! Talks to Valkey: asks one server for `INFO` and reads the answer.
+//! Talks to Valkey: asks one server for `INFO` and settings, tells it to save or to take a setting.
 //!
-//! Speaks RESP over one short-lived connection and knows only what `INFO` says. It must not know AWS, documents or
-//! what the answer means for anybody; it never sends a command that changes the server.
+//! Each call is one short-lived connection, bounded in time and in length; nothing is kept, repeated or reconnected. It
+//! must not know AWS, documents or what an answer means for anybody.
 
+mod client;
+mod connection;
 mod info;
-mod probe;
+mod stream;
+mod tls;
+mod trouble;
 
+pub use client::Client;
 pub use info::{InfoError, parse_info};
-pub use probe::InfoProbe;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use valkeep_aws::{Aws, Options};
 use valkeep_core::ports::Clock;
 use valkeep_core::{Failure, Limits, Scope, Timestamp};
-use valkeep_valkey::InfoProbe;
+use valkeep_valkey::Client;
 
 /// The machine's own clock.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +18,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// `INFO` is answered within milliseconds; a server that cannot be reached must not hold up what is done on AWS.
-const INFO_TIMEOUT: Duration = Duration::from_secs(3);
+/// A server answers within milliseconds; one that cannot be reached must not hold up what is done on AWS.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// AWS, with region, endpoint and credentials from the SDK's own chain. Nothing is called yet.
 pub(crate) async fn aws() -> Aws {
@@ -35,9 +35,11 @@ pub(crate) async fn aws_at(share: f64) -> Aws {
     .await
 }
 
-/// Asks Valkey for its `INFO`.
-pub(crate) fn probe() -> InfoProbe {
-    InfoProbe { timeout: INFO_TIMEOUT }
+/// Asks and tells Valkey.
+pub(crate) fn probe() -> Client {
+    Client {
+        timeout: SERVER_TIMEOUT,
+    }
 }
 
 /// Where valkeep works and as whom.

@@ -39,6 +39,8 @@ pub enum Service {
     S3,
     /// Parameters.
     Ssm,
+    /// Secrets.
+    Secrets,
     /// Cloud Map.
     Discovery,
     /// Application Auto Scaling.
@@ -46,7 +48,7 @@ pub enum Service {
 }
 
 impl Service {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Sts,
         Self::Iam,
         Self::Ec2,
@@ -55,6 +57,7 @@ impl Service {
         Self::Logs,
         Self::S3,
         Self::Ssm,
+        Self::Secrets,
         Self::Discovery,
         Self::Scaling,
     ];
@@ -70,6 +73,7 @@ impl Service {
             Self::Logs => "logs",
             Self::S3 => "s3",
             Self::Ssm => "ssm",
+            Self::Secrets => "secretsmanager",
             Self::Discovery => "servicediscovery",
             Self::Scaling => "application-autoscaling",
         }
@@ -85,7 +89,7 @@ impl Service {
             Self::Ec2 => Protocol::Ec2,
             Self::Efs => Protocol::RestJson,
             Self::S3 => Protocol::S3,
-            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery | Self::Scaling => Protocol::Json,
+            Self::Ecs | Self::Logs | Self::Ssm | Self::Secrets | Self::Discovery | Self::Scaling => Protocol::Json,
         }
     }
 
@@ -96,7 +100,7 @@ impl Service {
             Self::S3 => ApiError::new(503, "SlowDown", "Please reduce your request rate."),
             Self::Sts | Self::Iam => ApiError::new(400, "Throttling", "Rate exceeded"),
             Self::Efs => ApiError::new(400, "ThrottlingException", "Rate exceeded"),
-            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery | Self::Scaling => {
+            Self::Ecs | Self::Logs | Self::Ssm | Self::Secrets | Self::Discovery | Self::Scaling => {
                 ApiError::new(400, "ThrottlingException", "Rate exceeded")
             }
         }
@@ -110,7 +114,7 @@ impl Service {
             Self::S3 => ApiError::new(403, "AccessDenied", "Access Denied"),
             Self::Sts | Self::Iam => ApiError::new(403, "AccessDenied", words),
             Self::Efs => ApiError::new(403, "AccessDeniedException", words),
-            Self::Ecs | Self::Logs | Self::Ssm | Self::Discovery | Self::Scaling => {
+            Self::Ecs | Self::Logs | Self::Ssm | Self::Secrets | Self::Discovery | Self::Scaling => {
                 ApiError::new(400, "AccessDeniedException", words)
             }
         }
@@ -129,6 +133,7 @@ impl Service {
             Self::Efs | Self::Ssm | Self::Discovery | Self::Scaling => {
                 ("InternalServerError", "An internal error has occurred")
             }
+            Self::Secrets => ("InternalServiceError", "An error occurred on the server side."),
             Self::Logs => (
                 "ServiceUnavailableException",
                 "The service cannot complete the request.",

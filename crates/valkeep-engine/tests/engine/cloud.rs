@@ -7,13 +7,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
+use valkeep_core::access::ServerTarget;
 use valkeep_core::identity::TAG_STARTING;
 use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId};
 use valkeep_core::observed::{
     AccessPoint, Deployment, FileSystem, IngressRule, LifeCycle, LogGroup, MountTarget, ObservedDefinition, Role,
     Rollout, SecurityGroup, Service, ServiceStatus, Subnet, Subnets, Task,
 };
-use valkeep_core::ports::{Clock, Probe, World};
+use valkeep_core::ports::{Clock, Servers, World};
+use valkeep_core::valkey::{AppendOnly, ServerChange, ServerSettings};
 use valkeep_core::{
     Desired, Done, Doubt, DoubtKind, Fact, Failure, FailureKind, Observed, Resource, Step, Timestamp, ValkeyInfo,
 };
@@ -65,6 +67,8 @@ pub(crate) struct CloudState {
     /// What answers where.
     servers: HashMap<SocketAddr, Server>,
     pub(crate) infos: u64,
+    /// What servers were told: where and what.
+    pub(crate) told: Vec<(SocketAddr, ServerChange)>,
     ids: u32,
 }
 
@@ -81,6 +85,8 @@ struct Place {
 #[derive(Clone)]
 struct Server {
     info: ValkeyInfo,
+    /// What `CONFIG GET` knows; a test puts in what it is about.
+    settings: ServerSettings,
     since: Instant,
     silent: bool,
 }
@@ -150,6 +156,14 @@ impl Cloud {
         let address = state.address(service);
         let server = state.servers.get_mut(&address).expect("it runs");
         change(&mut server.info);
+    }
+
+    /// Settings of the running server, changed by hand.
+    #[allow(dead_code, reason = "for stories about settings")]
+    pub(crate) fn settings(&self, service: &str, change: impl FnOnce(&mut ServerSettings)) {
+        let mut state = self.state();
+        let address = state.address(service);
+        change(&mut state.servers.get_mut(&address).expect("it runs").settings);
     }
 
     /// ECS replaces the task: another process at another address.
@@ -222,22 +236,83 @@ impl World for Cloud {
     }
 }
 
-impl Probe for Cloud {
-    async fn info(&self, address: SocketAddr) -> Result<ValkeyInfo, Doubt> {
+impl Servers for Cloud {
+    async fn info(&self, target: impl Into<ServerTarget> + Send) -> Result<ValkeyInfo, Doubt> {
+        let address = target.into().address;
+        let now = self.clock.now();
         let mut state = self.state();
         state.infos += 1;
-        match state.servers.get(&address) {
-            Some(server) if !server.silent => {
-                let mut info = server.info.clone();
-                info.uptime_s = server.since.elapsed().as_secs();
-                Ok(info)
-            }
-            _ => Err(Doubt {
-                kind: DoubtKind::Unreachable,
-                call: "valkey:INFO".to_owned(),
-                message: format!("cannot connect to {address}: connection refused"),
-            }),
+        let server = state.server(address).ok_or_else(|| silence(address, "valkey:INFO"))?;
+        Ok(ValkeyInfo {
+            uptime_s: server.since.elapsed().as_secs(),
+            time: now,
+            ..server.info.clone()
+        })
+    }
+
+    async fn settings(&self, target: impl Into<ServerTarget> + Send, names: &[&str]) -> Result<ServerSettings, Doubt> {
+        let address = target.into().address;
+        let mut state = self.state();
+        let server = state
+            .server(address)
+            .ok_or_else(|| silence(address, "valkey:CONFIG GET"))?;
+        let mut settings = server.settings.clone();
+        settings.retain(|name, _| names.contains(&name.as_str()));
+        Ok(settings)
+    }
+
+    async fn change(
+        &self,
+        target: impl Into<ServerTarget> + Send,
+        run_id: &str,
+        change: &ServerChange,
+    ) -> Result<(), Failure> {
+        let address = target.into().address;
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.told.push((address, change.clone()));
+        let server = state
+            .server(address)
+            .ok_or_else(|| failure(change.command(), FailureKind::NoAnswer))?;
+        if server.info.run_id != run_id {
+            return Err(failure(change.command(), FailureKind::NotNow));
         }
+        server.take(change, now);
+        Ok(())
+    }
+}
+
+impl Server {
+    fn take(&mut self, change: &ServerChange, now: Timestamp) {
+        match change {
+            ServerChange::Save => {
+                self.info.last_save = now;
+                self.info.saves_started += 1;
+                self.info.changes_since_save = 0;
+            }
+            ServerChange::Set { name, to, .. } => {
+                self.settings.insert(name.clone(), to.clone());
+                match name.as_str() {
+                    "maxmemory" => self.info.maxmemory = to.parse().expect("in bytes"),
+                    "appendonly" => {
+                        self.info.append_only = (to == "yes").then_some(AppendOnly {
+                            rewriting: false,
+                            last_rewrite_ok: true,
+                            last_write_ok: true,
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn silence(address: SocketAddr, call: &str) -> Doubt {
+    Doubt {
+        kind: DoubtKind::Unreachable,
+        call: call.to_owned(),
+        message: format!("cannot connect to {address}: connection refused"),
     }
 }
 
@@ -303,6 +378,10 @@ impl CloudState {
         SocketAddr::new(task.ip.expect("it has one"), 6379)
     }
 
+    fn server(&mut self, address: SocketAddr) -> Option<&mut Server> {
+        self.servers.get_mut(&address).filter(|server| !server.silent)
+    }
+
     fn run_task(&mut self, name: &str, now: Timestamp) {
         self.ids += 1;
         let [.., high, low] = self.ids.to_be_bytes();
@@ -336,6 +415,7 @@ impl CloudState {
                 version: "8.0.1".to_owned(),
                 run_id: format!("{:040x}", self.ids),
                 uptime_s: 0,
+                time: now,
                 role: "master".to_owned(),
                 loading: false,
                 loading_percent: None,
@@ -350,7 +430,9 @@ impl CloudState {
                 last_save_duration_s: None,
                 keys_loaded: 0,
                 keys_expired_at_load: 0,
+                append_only: None,
             },
+            settings: ServerSettings::new(),
             since: Instant::now(),
             silent: false,
         };

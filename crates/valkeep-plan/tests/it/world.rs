@@ -371,6 +371,7 @@ pub(crate) fn info() -> ValkeyInfo {
         version: "8.0.1".into(),
         run_id: "r1".into(),
         uptime_s: 1800,
+        time: now(),
         role: "master".into(),
         loading: false,
         loading_percent: None,
@@ -385,6 +386,7 @@ pub(crate) fn info() -> ValkeyInfo {
         last_save_duration_s: Some(1),
         keys_loaded: 42,
         keys_expired_at_load: 0,
+        append_only: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{settings, stores, world};
 use std::net::SocketAddr;
 use std::path::Path;
 use valkeep_aws::Aws;
-use valkeep_core::ports::{Clock, Probe, World};
+use valkeep_core::ports::{Clock, Servers, World};
 use valkeep_core::{Desired, Fact, Observed};
 use valkeep_document::Document;
 
