@@ -3,10 +3,10 @@
 
 use crate::valkey::ToldValkey;
 use anyhow::{Result, bail};
-use std::net::SocketAddr;
 use valkeep_aws::Aws;
-use valkeep_core::ports::{Servers, World};
-use valkeep_core::{Desired, Fact, Observed, Plan, Step, StepFailure, Timestamp};
+use valkeep_core::ports::World;
+use valkeep_core::{Desired, Observed, Plan, Step, StepFailure, Timestamp};
+use valkeep_engine::{act_on, ask_server};
 use valkeep_plan::{critic, fold, is_permitted, plan};
 
 /// The chain of dependent steps is nine; twelve rounds leave room, as in the engine.
@@ -39,11 +39,8 @@ pub async fn pass(
     } else {
         Observed::nothing()
     };
-    if let (Some(valkey), Some(ip)) = (valkey, observed.serving_task().and_then(|task| task.ip)) {
-        observed.valkey = match valkey.info(SocketAddr::new(ip, desired.server.port)).await {
-            Ok(info) => Fact::Present(info),
-            Err(doubt) => Fact::Unknown(doubt),
-        };
+    if let Some(valkey) = valkey {
+        ask_server(valkey, &desired, &mut observed).await;
     }
     let mut pass = Pass {
         plan: plan(&desired, &observed, now()),
@@ -60,7 +57,11 @@ pub async fn pass(
             return Ok(pass);
         }
         for step in std::mem::take(&mut pass.plan.steps) {
-            match world.act(&pass.desired, &step).await {
+            let done = match valkey {
+                Some(valkey) => act_on(world, valkey, &pass.desired, &step).await,
+                None => world.act(&pass.desired, &step).await,
+            };
+            match done {
                 Ok(done) => {
                     fold(&mut pass.observed, &step, &done);
                     pass.done.push(step);

@@ -1,22 +1,19 @@
 //! The programs of this workspace, as a test starts them.
 
 use crate::scene::DOCUMENTS;
-use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use anyhow::{Context, Result};
+use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::process::{Child, Command};
 
-/// Where a program of this build is: tests lie in a folder beside it.
+/// Where a program of this build is: beside another one, and tests lie in a folder beside it.
 pub fn path(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let folder = here.parent().and_then(Path::parent).context("target folder")?;
-    let path = folder.join(name);
-    ensure!(
-        path.exists(),
-        "{} is not built; build the whole workspace",
-        path.display()
-    );
-    Ok(path)
+    let folders = here.ancestors().skip(1).take(2);
+    folders
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists())
+        .with_context(|| format!("{name} is not built; build the whole workspace"))
 }
 
 /// The shipped program with the AWS at `endpoint`, and with nothing of the environment of whoever runs the tests. Ends when

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 use valkeep_core::limits::{Allowed, Kind, Pattern};
-use valkeep_core::{ConditionStatus, ConditionType, Hold, HoldKind, HoldReason, Observed, Step};
+use valkeep_core::{ConditionType, Hold, HoldKind, HoldReason, Observed, Step};
 use valkeep_plan::{Context as AssessContext, StepText, assess, describe_step};
 
 /// Passes of one `settle`. Fifteen seconds apart, so a story may wait for an hour and a half.
@@ -218,13 +218,7 @@ impl Teller {
         let assessment = assess(&told.desired, &told.observed, &told.plan, &told.failures, &context);
         writeln!(self.out, "  {}", assessment.phase)?;
         for condition in assessment.conditions {
-            let rest = match condition.type_ {
-                ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DriftDetected => {
-                    ConditionStatus::False
-                }
-                _ => ConditionStatus::True,
-            };
-            if condition.status != rest || condition.type_ == ConditionType::Ready {
+            if condition.status != condition.type_.at_rest() || condition.type_ == ConditionType::Ready {
                 let (type_, status) = (condition.type_, condition.status);
                 writeln!(
                     self.out,

@@ -167,6 +167,12 @@ async fn dispatch(aws: &Inner, desired: &Desired, step: &Step) -> Result<Done, F
         } => ecs::stop_service(aws, cluster, name, arn).await,
         Step::DeleteService { cluster, name, .. } => ecs::delete_service(aws, cluster, name).await,
         Step::DeregisterTaskDefinition { arn, .. } => ecs::deregister(aws, arn).await,
+        Step::ChangeServer { change, .. } => Err(Failure {
+            call: change.command().to_owned(),
+            kind: FailureKind::Rejected,
+            code: "NotAws".to_owned(),
+            message: "AWS was given what is for a server".to_owned(),
+        }),
         Step::DeleteAccessPoint { id, .. } => efs::delete_access_point(aws, id).await,
         Step::DeleteMountTarget { id, .. } => efs::delete_mount_target(aws, id).await,
         Step::DeleteFileSystem { id, .. } => efs::delete_file_system(aws, desired, id).await,

@@ -483,7 +483,7 @@ mod tests {
             ["arn:aws:s3:::bucket/docs/*"]
         );
         assert_eq!(allowing(&in_s3, "s3:ListBucket")[0].0, ["arn:aws:s3:::bucket"]);
-        assert!(allowing(&in_s3, "ssm:GetParameter").is_empty());
+        assert!(allowing(&in_s3, "ssm:GetParametersByPath").is_empty());
         let in_ssm = policy(&reach("ssm:/valkeep/docs/", Limits::default()));
         let parameter = |path: &str| vec![format!("arn:aws:ssm:eu-west-1:123456789012:parameter{path}")];
         let listed: Vec<_> = allowing(&in_ssm, "ssm:GetParametersByPath")
@@ -526,6 +526,26 @@ mod tests {
             resources(&both, "s3:ListBucket"),
             [["arn:aws:s3:::bucket"], ["arn:aws:s3:::leases"]]
         );
+    }
+
+    #[test]
+    fn a_secret_is_read_only_where_its_owner_gave_it_to_this_installation() {
+        let policy = policy(&reach("s3://bucket/docs/", Limits::default()));
+        let given = json!({"StringEquals": {"aws:ResourceTag/valkeep.dev/given-to": "default"}});
+        for (action, resource) in [
+            (
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:eu-west-1:123456789012:secret:*",
+            ),
+            ("ssm:GetParameter", "ssm:eu-west-1:123456789012:parameter/*"),
+        ] {
+            let granted = allowing(&policy, action);
+            assert_eq!(
+                granted,
+                [(vec![format!("arn:aws:{resource}")], given.clone())],
+                "{action}"
+            );
+        }
     }
 
     #[test]

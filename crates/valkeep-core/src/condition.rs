@@ -53,8 +53,43 @@ pub enum ConditionType {
     WarmStart,
     /// Something differed from the document and was not this document's own change.
     DriftDetected,
+    /// A new definition waits for the next replacement of the server, which is set as the document says already.
+    RestartPending,
     /// Everything that valkeep made is gone. There only while the document asks for its deletion.
     Deleted,
+}
+
+impl ConditionType {
+    /// Every type, in the order in which they are written.
+    pub const ALL: [ConditionType; 16] = [
+        ConditionType::Ready,
+        ConditionType::Reconciling,
+        ConditionType::Stalled,
+        ConditionType::DocumentValid,
+        ConditionType::NetworkReady,
+        ConditionType::FileSystemReady,
+        ConditionType::MountTargetsReady,
+        ConditionType::AccessPointReady,
+        ConditionType::PermissionsReady,
+        ConditionType::TaskDefinitionReady,
+        ConditionType::ServiceStable,
+        ConditionType::PersistenceHealthy,
+        ConditionType::WarmStart,
+        ConditionType::DriftDetected,
+        ConditionType::RestartPending,
+        ConditionType::Deleted,
+    ];
+
+    /// The status at which nobody needs to be told why.
+    pub fn at_rest(self) -> ConditionStatus {
+        match self {
+            ConditionType::Reconciling
+            | ConditionType::Stalled
+            | ConditionType::DriftDetected
+            | ConditionType::RestartPending => ConditionStatus::False,
+            _ => ConditionStatus::True,
+        }
+    }
 }
 
 /// Status of a condition.

@@ -34,6 +34,8 @@ pub enum DoubtKind {
     Throttled,
     /// No answer in time, or none at all.
     Unreachable,
+    /// The host answers, and nothing listens on the port: no server runs there, not even one that still loads its data.
+    NotListening,
     /// AWS answered 5xx.
     ServerError,
     /// It was not looked at, because what it belongs to is not there yet.

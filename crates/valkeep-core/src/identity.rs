@@ -47,6 +47,8 @@ pub const TAG_BASE: &str = "valkeep.dev/base";
 pub const TAG_ADOPTED: &str = "valkeep.dev/adopted-by";
 /// Tag on an adopted service: the deployment settings that it had before, to be put back when persistence is disabled.
 pub const TAG_SETTINGS: &str = "valkeep.dev/settings-before";
+/// On an access point: the data is in an append-only file, and not in the dump.
+pub const TAG_APPEND_ONLY: &str = "valkeep.dev/append-only";
 /// Docker label on the server's container in a definition that was laid over another: what stood there before, as JSON.
 pub const LABEL_BASE: &str = "valkeep.dev/base";
 /// Name of the volume in a definition that was laid over another.

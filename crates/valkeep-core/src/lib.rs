@@ -36,7 +36,7 @@ pub use raw_definition::RawDefinition;
 pub use secret_reference::SecretReference;
 pub use step::{Done, Step};
 pub use task_definition::TaskDefinition;
-pub use valkey::ValkeyInfo;
+pub use valkey::{ServerChange, ServerSettings, ValkeyInfo};
 pub use window::{Window, WindowState};
 
 /// A point in time. Decisions take it as an argument; nothing in this crate reads a clock.

@@ -2,10 +2,11 @@
 
 use crate::desired::{PerformanceMode, Throughput};
 use crate::ids::{AccessPointId, FileSystemId, MountTargetId, NetworkInterfaceId, SecurityGroupId, SubnetId, VpcId};
+use crate::valkey::ServerSettings;
 use crate::{Fact, RawDefinition, Tags, TaskDefinition, Timestamp, ValkeyInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Everything one pass looked at. Each part carries its own doubt, so one denied call hides one part only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +61,8 @@ pub struct Observed {
     pub tasks: Fact<Vec<Task>>,
     /// The server in the running task, asked apart from AWS; not reachable is `Unknown`.
     pub valkey: Fact<ValkeyInfo>,
+    /// Its settings that valkeep keeps true ([`crate::valkey::SERVER_SETTINGS`]).
+    pub server_settings: Fact<ServerSettings>,
 }
 
 /// The desired subnets.
@@ -451,7 +454,16 @@ impl Observed {
             scaling: Fact::not_looked("application-autoscaling:DescribeScalableTargets"),
             tasks: Fact::not_looked("ecs:ListTasks"),
             valkey: Fact::not_looked("valkey:INFO"),
+            server_settings: Fact::not_looked("valkey:CONFIG GET"),
         }
+    }
+
+    /// Where the task that serves can be reached: by the port of what runs, which the document may be changing to `port`.
+    pub fn server_address(&self, port: u16) -> Option<SocketAddr> {
+        let ip = self.serving_task()?.ip?;
+        let running = self.running_definition.present();
+        let runs_with = running.and_then(|found| Some(found.definition.as_ref()?.container.port));
+        Some(SocketAddr::new(ip, runs_with.unwrap_or(port)))
     }
 
     /// The task that serves now, if exactly one runs.

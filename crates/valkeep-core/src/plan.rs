@@ -111,6 +111,22 @@ pub enum HoldReason {
     StaleDump,
     /// RDB and append-only do not change by restart.
     AppendOnlyByRestart,
+    /// The running server begins its append-only file.
+    AppendOnlyBegins,
+    /// The running server could not write its append-only file.
+    AppendOnlyFailed,
+    /// A snapshot is taken before the server is stopped.
+    Snapshotting,
+    /// The snapshot that must come before a stop failed.
+    SnapshotFailed,
+    /// A final save would take longer than ECS waits for the server to end.
+    StopBudgetTooSmall,
+    /// The server cannot be asked whether it may be stopped.
+    ServerUnreachable,
+    /// The server is replaced in the maintenance window, which is not open.
+    OutsideWindow,
+    /// A new definition waits for the next replacement; the running server is set as the document says.
+    RestartPending,
     /// Desired count 0 was set by somebody else and stays.
     Hibernated,
     /// A rule or setting of somebody else was found and left.

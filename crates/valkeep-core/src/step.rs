@@ -1,11 +1,13 @@
-//! What to do: one step is one change on AWS, with nothing left to decide.
+//! What to do: one step is one change on AWS or of the Valkey server, with nothing left to decide.
 
 use crate::desired::{PerformanceMode, Throughput};
 use crate::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId, SubnetId, VpcId};
 use crate::observed::{AccessPoint, FileSystem, LifeCycle, LogGroup, MountTarget, Service, ServiceSettings};
+use crate::valkey::ServerChange;
 use crate::{RawDefinition, Resource, Tags, TaskDefinition, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::net::SocketAddr;
 
 /// One change. It names the resource, the new value and, where there is one, the old value that it expects. Acting is
 /// idempotent: tokens come from what is managed, and an answer that says "it is so already" is success once the
@@ -203,6 +205,12 @@ pub enum Step {
     },
     /// `DeregisterTaskDefinition`: one revision.
     DeregisterTaskDefinition { arn: String, owner: String },
+    /// A command to the Valkey server with this run id, and to no other process that may answer there meanwhile.
+    ChangeServer {
+        address: SocketAddr,
+        run_id: String,
+        change: ServerChange,
+    },
 }
 
 /// What came of a step: what AWS answered, for the rest of this pass. The next pass looks for itself.
@@ -229,7 +237,7 @@ pub enum Done {
 }
 
 impl Step {
-    /// The call in IAM's spelling.
+    /// The call in IAM's spelling, or the command to Valkey.
     pub fn action(&self) -> &'static str {
         match self {
             Step::CreateSecurityGroup { .. } => "ec2:CreateSecurityGroup",
@@ -267,6 +275,7 @@ impl Step {
             Step::DeleteRolePolicy { .. } => "iam:DeleteRolePolicy",
             Step::DeleteSecurityGroup { .. } => "ec2:DeleteSecurityGroup",
             Step::DeregisterTaskDefinition { .. } => "ecs:DeregisterTaskDefinition",
+            Step::ChangeServer { change, .. } => change.command(),
         }
     }
 
@@ -300,6 +309,7 @@ impl Step {
             | Step::ClearStarting { .. }
             | Step::StopService { .. }
             | Step::DeleteService { .. } => Resource::Service,
+            Step::ChangeServer { .. } => Resource::Valkey,
             Step::Tag { resource, .. } => *resource,
         }
     }

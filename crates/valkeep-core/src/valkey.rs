@@ -142,6 +142,52 @@ pub struct AppendOnly {
     pub last_write_ok: bool,
 }
 
+/// Settings that a document may have another value of without a restart.
+pub const LIVE_SETTINGS: [&str; 6] = [
+    "save",
+    "rdbcompression",
+    "stop-writes-on-bgsave-error",
+    "maxmemory",
+    "maxmemory-policy",
+    "appendfsync",
+];
+
+/// Whether the append-only file is written. It changes live, and then the server is replaced.
+pub const SETTING_APPEND_ONLY: &str = "appendonly";
+
+/// The setting that keeps clients from writing: the number of replicas that must be there for a write to be taken.
+pub const SETTING_FENCE: &str = "min-replicas-to-write";
+
+/// Every setting that valkeep reads of a running server, and may set.
+pub const SERVER_SETTINGS: [&str; 8] = [
+    LIVE_SETTINGS[0],
+    LIVE_SETTINGS[1],
+    LIVE_SETTINGS[2],
+    LIVE_SETTINGS[3],
+    LIVE_SETTINGS[4],
+    LIVE_SETTINGS[5],
+    SETTING_APPEND_ONLY,
+    SETTING_FENCE,
+];
+
+/// The value of [`SETTING_FENCE`] that valkeep sets: a number of replicas that no server has, and which tells since when
+/// writes are kept out, by the server's own clock.
+pub fn fence(since: Timestamp) -> String {
+    (FENCE_BASE + (since.as_second() - FENCE_EPOCH).max(0)).to_string()
+}
+
+/// Since when valkeep keeps clients from writing, if it does.
+pub fn fenced_since(settings: &ServerSettings) -> Option<Timestamp> {
+    let value: i64 = settings.get(SETTING_FENCE)?.parse().ok()?;
+    let since = value.checked_sub(FENCE_BASE).filter(|since| *since >= 0)?;
+    Timestamp::from_second(FENCE_EPOCH + since).ok()
+}
+
+/// Valkey takes up to 2,147,483,647, which leaves room until 2060.
+const FENCE_BASE: i64 = 1_000_000_000;
+/// November 2023.
+const FENCE_EPOCH: i64 = 1_700_000_000;
+
 /// Settings of a running server, as `CONFIG GET` answers: name to value.
 pub type ServerSettings = BTreeMap<String, String>;
 

@@ -322,11 +322,13 @@ impl Refused<'_> {
         if !persistence.append_only.enabled {
             return None;
         }
-        self.refuse(
-            "spec.persistence.appendOnly.enabled",
-            "the append-only file comes with a later version of valkeep".to_owned(),
-            Some("write `false`, or leave it out".to_owned()),
-        );
+        if persistence.snapshots.preset == Preset::Off {
+            self.refuse(
+                "spec.persistence.appendOnly.enabled",
+                "going back from the append-only file takes snapshots, and preset `Off` writes none".to_owned(),
+                Some("write another preset, like `Infrequent`".to_owned()),
+            );
+        }
         Some(match persistence.append_only.fsync {
             Fsync::Everysec => valkey::AppendFsync::Everysec,
             Fsync::Always => valkey::AppendFsync::Always,

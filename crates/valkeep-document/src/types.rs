@@ -650,12 +650,12 @@ pub struct SaveRule {
     pub changes: u32,
 }
 
-/// The append-only file. This version keeps it off.
+/// The append-only file, beside the snapshots: every write is in it, at the latest a second later. It is switched on and off
+/// while the server runs, which is replaced at once afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AppendOnly {
-    /// Whether it is written. Only `false` in this version.
-    #[schemars(extend("const" = false))]
+    /// Whether it is written. Snapshots must be on, too: they are the way back.
     pub enabled: bool,
     /// When it is flushed to disk; without effect while it is off.
     pub fsync: Fsync,

@@ -24,8 +24,8 @@ use valkeep_store::{DocumentStore, LeaseStore, StoreUrl};
 const PROBES: usize = 128;
 
 /// Keeps every document of its stores true, until it is told to stop.
-pub struct Engine<W, P, C> {
-    parts: Parts<W, P, C>,
+pub struct Engine<W, S, C> {
+    parts: Parts<W, S, C>,
     lease: Option<(Arc<dyn LeaseStore>, Candidate)>,
     queue: watch::Sender<QueueStats>,
 }
@@ -54,13 +54,13 @@ pub struct Finished {
     pub report: Report,
 }
 
-impl<W: World, P: Servers, C: Clock> Engine<W, P, C> {
+impl<W: World, S: Servers, C: Clock> Engine<W, S, C> {
     /// Nothing happens before [`Engine::run`] or [`Engine::once`].
     pub fn new(
         settings: Settings,
         stores: Vec<Arc<dyn DocumentStore>>,
         world: Arc<W>,
-        probe: Arc<P>,
+        servers: Arc<S>,
         clock: Arc<C>,
         scope: Scope,
     ) -> Self {
@@ -74,7 +74,7 @@ impl<W: World, P: Servers, C: Clock> Engine<W, P, C> {
                 scope: Arc::new(scope),
                 stores,
                 world,
-                probe,
+                servers,
                 clock,
                 snapshot: watch::Sender::new(snapshot),
             },
@@ -227,8 +227,8 @@ async fn not_led(mut snapshots: watch::Receiver<Snapshot>, patience: Duration) {
 }
 
 /// One term: works from nothing until `shutdown`, or until the mandate ends.
-async fn term<W: World, P: Servers, C: Clock>(
-    parts: &Parts<W, P, C>,
+async fn term<W: World, S: Servers, C: Clock>(
+    parts: &Parts<W, S, C>,
     mandate: Mandate,
     stats: &watch::Sender<QueueStats>,
     shutdown: &CancellationToken,
@@ -301,7 +301,7 @@ fn unlisted(stores: &[Arc<dyn DocumentStore>]) -> Vec<StoreState> {
 }
 
 /// Polls every store at its own pace, so that a slow one delays no other.
-async fn poll_all<W: World, P: Servers, C: Clock>(keeper: Arc<Keeper<W, P, C>>, gate: watch::Sender<bool>) {
+async fn poll_all<W: World, S: Servers, C: Clock>(keeper: Arc<Keeper<W, S, C>>, gate: watch::Sender<bool>) {
     let urls: Arc<[StoreUrl]> = keeper.parts.stores.iter().map(|store| store.url().clone()).collect();
     let sources: Vec<Arc<Source>> = keeper
         .parts
@@ -332,8 +332,8 @@ async fn poll_all<W: World, P: Servers, C: Clock>(keeper: Arc<Keeper<W, P, C>>, 
 }
 
 /// One poll of one store.
-async fn poll<W: World, P: Servers, C: Clock>(
-    keeper: &Arc<Keeper<W, P, C>>,
+async fn poll<W: World, S: Servers, C: Clock>(
+    keeper: &Arc<Keeper<W, S, C>>,
     source: &Arc<Source>,
     urls: &Arc<[StoreUrl]>,
 ) {
@@ -372,8 +372,8 @@ async fn poll<W: World, P: Servers, C: Clock>(
 }
 
 /// Says once when a store cannot be listed, and once when it can again; everything else goes into the snapshot.
-fn tell_store<W: World, P: Servers, C: Clock>(
-    keeper: &Keeper<W, P, C>,
+fn tell_store<W: World, S: Servers, C: Clock>(
+    keeper: &Keeper<W, S, C>,
     source: &Source,
     listed: Result<usize, String>,
 ) {
@@ -410,7 +410,7 @@ fn tell_store<W: World, P: Servers, C: Clock>(
 }
 
 /// Asks every serving Valkey, again and again.
-async fn probe_all<W: World, P: Servers, C: Clock>(keeper: Arc<Keeper<W, P, C>>) {
+async fn probe_all<W: World, S: Servers, C: Clock>(keeper: Arc<Keeper<W, S, C>>) {
     let mut ticks = tokio::time::interval(keeper.parts.settings.probe);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -8,6 +8,7 @@ use crate::pace::Pace;
 use crate::pass::{self, Pass};
 use crate::queue::{Nudge, RETRY, Verdict};
 use crate::report;
+use crate::servers::ask_server;
 use crate::settings::Settings;
 use crate::snapshot::{DocumentKey, DocumentState, Snapshot, Standing, StoreTrouble};
 use crate::table::{Good, Table, View, Work};
@@ -39,24 +40,24 @@ const UNREACHABLE_PASSES: u32 = 8;
 const AFTER_LOSS: Duration = Duration::from_secs(2);
 
 /// What every term works with.
-pub(crate) struct Parts<W, P, C> {
+pub(crate) struct Parts<W, S, C> {
     pub(crate) settings: Settings,
     pub(crate) scope: Arc<Scope>,
     pub(crate) stores: Vec<Arc<dyn DocumentStore>>,
     pub(crate) world: Arc<W>,
-    pub(crate) probe: Arc<P>,
+    pub(crate) servers: Arc<S>,
     pub(crate) clock: Arc<C>,
     pub(crate) snapshot: watch::Sender<Snapshot>,
 }
 
-impl<W, P, C> Clone for Parts<W, P, C> {
+impl<W, S, C> Clone for Parts<W, S, C> {
     fn clone(&self) -> Self {
         Self {
             settings: self.settings.clone(),
             scope: Arc::clone(&self.scope),
             stores: self.stores.clone(),
             world: Arc::clone(&self.world),
-            probe: Arc::clone(&self.probe),
+            servers: Arc::clone(&self.servers),
             clock: Arc::clone(&self.clock),
             snapshot: self.snapshot.clone(),
         }
@@ -64,8 +65,8 @@ impl<W, P, C> Clone for Parts<W, P, C> {
 }
 
 /// See the module. Of one term: what it knows of documents ends with it.
-pub(crate) struct Keeper<W, P, C> {
-    pub(crate) parts: Parts<W, P, C>,
+pub(crate) struct Keeper<W, S, C> {
+    pub(crate) parts: Parts<W, S, C>,
     pub(crate) mandate: Mandate,
     pub(crate) table: Mutex<Table>,
     pub(crate) nudges: mpsc::Sender<Nudge<DocumentKey>>,
@@ -77,8 +78,8 @@ pub(crate) struct Keeper<W, P, C> {
     pub(crate) slots: Mutex<HashMap<DocumentKey, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
-impl<W: World, P: Servers, C: Clock> Keeper<W, P, C> {
-    pub(crate) fn new(parts: Parts<W, P, C>, mandate: Mandate, nudges: mpsc::Sender<Nudge<DocumentKey>>) -> Self {
+impl<W: World, S: Servers, C: Clock> Keeper<W, S, C> {
+    pub(crate) fn new(parts: Parts<W, S, C>, mandate: Mandate, nudges: mpsc::Sender<Nudge<DocumentKey>>) -> Self {
         Self {
             pace: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(parts.settings.seed)),
@@ -163,7 +164,7 @@ impl<W: World, P: Servers, C: Clock> Keeper<W, P, C> {
         // AWS first: a status store that hangs must not hold it up.
         let pass = pass::pass(
             &*self.parts.world,
-            &*self.parts.probe,
+            &*self.parts.servers,
             &*self.parts.clock,
             &self.mandate,
             &self.stop,
@@ -366,11 +367,11 @@ impl<W: World, P: Servers, C: Clock> Keeper<W, P, C> {
     async fn ask_server(&self, key: &DocumentKey, last: &mut Last, memory: &mut Memory) -> bool {
         let Last { good, pass, .. } = last;
         let desired = &good.desired;
-        if pass.refused || pass::address(desired, &pass.observed).is_none() {
+        if pass.refused || pass.observed.server_address(desired.server.port).is_none() {
             return false;
         }
-        let fresh = pass::ask(&*self.parts.probe, desired, &pass.observed).await;
-        let stale = std::mem::replace(&mut pass.observed.valkey, fresh);
+        let stale = pass.observed.valkey.clone();
+        ask_server(&*self.parts.servers, desired, &mut pass.observed).await;
         let mut nudge = match (&stale, &pass.observed.valkey) {
             (Fact::Present(old), Fact::Present(new)) if old.run_id != new.run_id => {
                 info!(%key, document = desired.document, "another Valkey process answers; looking again");

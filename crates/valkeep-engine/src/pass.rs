@@ -6,17 +6,17 @@
 //! starts from what AWS says. It must not know stores, status or the queue.
 
 use crate::mandate::{Ended, Mandate};
+use crate::servers::{act_on, ask_server};
 use futures_util::StreamExt;
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use valkeep_core::desired::Mode;
 use valkeep_core::ports::{Clock, Servers, World};
+use valkeep_core::valkey::{SETTING_FENCE, ServerChange};
 use valkeep_core::{
-    Desired, Doubt, DoubtKind, Fact, Failure, FailureKind, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step,
-    StepFailure, ValkeyInfo,
+    Desired, Failure, FailureKind, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, StepFailure,
 };
 use valkeep_plan::{critic, describe_step, fold, is_permitted, plan};
 
@@ -28,8 +28,6 @@ const ACTS: usize = 8;
 /// No step is begun with less than this left of the lease: it would most likely be cut off, its outcome unknown. A lease
 /// that is renewed as it should be has four times as much.
 const ACT_ROOM: Duration = Duration::from_secs(2);
-/// For one question to Valkey, should a probe not keep its own bound.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one pass found and did.
 #[derive(Debug, Clone)]
@@ -65,16 +63,16 @@ impl<'a> Permit<'a> {
 
 /// Runs one pass. `stop` ends it between two rounds, and so does a newer version of the document (`is_current`): what a
 /// document no longer says is not carried on with. The end of the mandate ends it before its next step.
-pub(crate) async fn pass<W: World, P: Servers, C: Clock>(
+pub(crate) async fn pass<W: World, S: Servers, C: Clock>(
     world: &W,
-    probe: &P,
+    servers: &S,
     clock: &C,
     mandate: &Mandate,
     stop: &CancellationToken,
     is_current: impl Fn() -> bool,
     desired: &Desired,
 ) -> Pass {
-    let observed = look(world, probe, desired).await;
+    let observed = look(world, servers, desired).await;
     let mut found = Pass {
         plan: plan(desired, &observed, clock.now()),
         observed,
@@ -115,11 +113,11 @@ pub(crate) async fn pass<W: World, P: Servers, C: Clock>(
             .collect();
         if !steps.is_empty() {
             debug!(document = desired.document, round, steps = steps.len(), "acting");
-            act(world, mandate, permit, steps, &mut found).await;
+            act(world, servers, mandate, permit, steps, &mut found).await;
         } else if found.done.len() > unseen && plan_now.holds.iter().any(|hold| hold.kind == HoldKind::Waiting) {
             // Something waits, perhaps only for what was just made; what is usable at once is gone on with at once.
             unseen = found.done.len();
-            found.observed = look(world, probe, desired).await;
+            found.observed = look(world, servers, desired).await;
         } else {
             break;
         }
@@ -129,18 +127,19 @@ pub(crate) async fn pass<W: World, P: Servers, C: Clock>(
 }
 
 /// At AWS, and at the server that serves. Not in the name of a document that names what the operator does not permit.
-async fn look<W: World, P: Servers>(world: &W, probe: &P, desired: &Desired) -> Observed {
+async fn look<W: World, S: Servers>(world: &W, servers: &S, desired: &Desired) -> Observed {
     if !is_permitted(desired) {
         return Observed::nothing();
     }
     let mut observed = world.observe(desired).await;
-    observed.valkey = ask(probe, desired, &observed).await;
+    ask_server(servers, desired, &mut observed).await;
     observed
 }
 
 /// All steps of one round. They are independent of each other, so one that fails stops no other.
-async fn act<W: World>(
+async fn act<W: World, S: Servers>(
     world: &W,
+    servers: &S,
     mandate: &Mandate,
     Permit { desired }: Permit<'_>,
     steps: Vec<Step>,
@@ -148,7 +147,7 @@ async fn act<W: World>(
 ) {
     let mut results = futures_util::stream::iter(steps)
         .map(|step| async move {
-            let result = mandate.within(ACT_ROOM, world.act(desired, &step)).await;
+            let result = mandate.within(ACT_ROOM, act_on(world, servers, desired, &step)).await;
             (step, result)
         })
         .buffer_unordered(ACTS);
@@ -214,28 +213,6 @@ fn refuse(desired: &Desired, found: &mut Pass, objections: &[String]) {
     });
 }
 
-/// `INFO` of the serving task.
-pub(crate) async fn ask<P: Servers>(probe: &P, desired: &Desired, observed: &Observed) -> Fact<ValkeyInfo> {
-    let Some(address) = address(desired, observed) else {
-        return Fact::not_looked("valkey:INFO");
-    };
-    match tokio::time::timeout(PROBE_TIMEOUT, probe.info(address)).await {
-        Ok(Ok(info)) => Fact::Present(info),
-        Ok(Err(doubt)) => Fact::Unknown(doubt),
-        Err(_) => Fact::Unknown(Doubt {
-            kind: DoubtKind::Unreachable,
-            call: "valkey:INFO".to_owned(),
-            message: format!("{address} did not answer within {} s", PROBE_TIMEOUT.as_secs()),
-        }),
-    }
-}
-
-/// Where the one task that serves can be reached.
-pub(crate) fn address(desired: &Desired, observed: &Observed) -> Option<SocketAddr> {
-    let ip = observed.serving_task()?.ip?;
-    Some(SocketAddr::new(ip, desired.server.port))
-}
-
 /// What makes a step the same attempt as another one of this pass. Times and the `from` side may differ between two
 /// plans of one pass, and do not make a failed step worth another try.
 fn attempt(step: &Step) -> String {
@@ -261,12 +238,17 @@ fn attempt(step: &Step) -> String {
     }
 }
 
-/// Whether a step puts something back that should have been so; valkeep's own book-keeping is not that.
+/// Whether a step puts something back that should have been so; valkeep's own book-keeping and what comes before a stop
+/// are not that.
 fn is_repair(step: &Step) -> bool {
-    !matches!(
-        step,
-        Step::Tag { .. } | Step::ClearStarting { .. } | Step::UpdateService { force: true, .. }
-    )
+    match step {
+        Step::Tag { .. } | Step::ClearStarting { .. } | Step::UpdateService { force: true, .. } => false,
+        Step::ChangeServer { change, .. } => match change {
+            ServerChange::Save => false,
+            ServerChange::Set { name, .. } => name != SETTING_FENCE,
+        },
+        _ => true,
+    }
 }
 
 /// Verb, resource and id, for the log.

@@ -4,7 +4,7 @@
 //! history, and with what only the engine knows: that the document is not valid, or in another one's way.
 
 use crate::figures::{resources, stale_dump, valkey};
-use crate::pass::{Pass, address};
+use crate::pass::Pass;
 use crate::snapshot::StoreTrouble;
 use crate::table::{Good, Validity, View, Work};
 use valkeep_core::{Condition, ConditionStatus, ConditionType, Desired, Hold, HoldReason, Scope, Timestamp};
@@ -38,7 +38,9 @@ pub(crate) fn converging(
     status.installation.clone_from(&desired.identity.installation);
     status.look_now.clone_from(&desired.look_now);
     status.phase.clone_from(&assessment.phase);
-    status.address = address(desired, observed).map(|address| address.to_string());
+    status.address = observed
+        .server_address(desired.server.port)
+        .map(|address| address.to_string());
     let known = before.map(|before| before.resources.clone()).unwrap_or_default();
     status.resources = resources(desired, observed, known);
     status.valkey = valkey(before, observed, server.load_seconds, now);

@@ -1,6 +1,7 @@
 //! Decides whether a definition may replace the running one without losing or hiding data, and keeps the marks that
 //! this needs. Knows the running definition only by its words.
 
+use crate::append_only;
 use crate::deletion::remembered_marks;
 use crate::draft::{Input, doubt_hold, hold};
 use crate::overlay;
@@ -8,7 +9,7 @@ use crate::render::ENV_SAVES;
 use crate::storage;
 use crate::versions::Product;
 use valkeep_core::desired::{Snapshots, StaleDump};
-use valkeep_core::identity::{TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
+use valkeep_core::identity::{TAG_APPEND_ONLY, TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::{AccessPoint, Rollout};
 use valkeep_core::{Fact, Hold, HoldKind, HoldReason, RawDefinition, Resource, Tags, TaskDefinition, Timestamp};
 
@@ -90,7 +91,8 @@ impl Running {
             .then(|| self.word_after("--dbfilename").unwrap_or("dump.rdb"))
     }
 
-    fn append_only(&self) -> bool {
+    /// Whether the data is in an append-only file.
+    pub(crate) fn append_only(&self) -> bool {
         self.mounts() && self.word_after("--appendonly") == Some("yes")
     }
 }
@@ -139,7 +141,7 @@ pub(crate) fn blocks(input: Input, access_point: &AccessPoint) -> Vec<Hold> {
         other_directory(input, access_point),
         other_file(input, snapshots, access_point, running.as_ref()),
         older_image(input, access_point),
-        append_only(running.as_ref()),
+        append_only::blocks(input, access_point, running.as_ref()),
         stale_dump(input, access_point, running.as_ref()),
     ]
     .into_iter()
@@ -180,6 +182,11 @@ pub(crate) fn marks(input: Input, access_point: &AccessPoint) -> (Tags, Vec<Stri
             set.insert(TAG_SNAPSHOTS_ENDED.to_owned(), at.to_string());
         }
         Some(EndedMark::Remove) => remove.push(TAG_SNAPSHOTS_ENDED.to_owned()),
+        None => {}
+    }
+    match Running::on(input, access_point).and_then(|running| append_only::mark(input, access_point, &running)) {
+        Some(true) => drop(set.insert(TAG_APPEND_ONLY.to_owned(), "true".to_owned())),
+        Some(false) => remove.push(TAG_APPEND_ONLY.to_owned()),
         None => {}
     }
     (set, remove)
@@ -390,17 +397,6 @@ fn image(input: Input) -> Option<String> {
     let raw = input.observed.running_definition.present()?.raw.as_ref()?;
     let image = raw.container(&input.desired.server.container)?["image"].as_str()?;
     Some(image.to_owned())
-}
-
-fn append_only(running: Option<&Running>) -> Option<Hold> {
-    running?.append_only().then(|| {
-        blocked(
-            HoldReason::AppendOnlyByRestart,
-            "the running server keeps its data in an append-only file, which a restart without it would not load"
-                .to_owned(),
-            "write a snapshot (BGSAVE) and run CONFIG SET appendonly no on it, then start it without --appendonly; append-only comes with a later version".to_owned(),
-        )
-    })
 }
 
 fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<&Running>) -> Option<Hold> {

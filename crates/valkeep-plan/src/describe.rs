@@ -4,7 +4,7 @@
 use crate::file_system::throughput_text;
 use serde_json::Value;
 use valkeep_core::observed::ServiceSettings;
-use valkeep_core::{RawDefinition, Resource, Step, Tags, TaskDefinition};
+use valkeep_core::{RawDefinition, Resource, ServerChange, Step, Tags, TaskDefinition};
 
 /// A step in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,6 +246,14 @@ pub fn describe_step(step: &Step) -> StepText {
             arn.rsplit('/').next().unwrap_or(arn).to_owned(),
             Changes::new(),
         ),
+        Step::ChangeServer { address, change, .. } => match change {
+            ServerChange::Save => ("save", address.to_string(), Changes::new()),
+            ServerChange::Set { name, from, to } => (
+                "set",
+                address.to_string(),
+                one(name, Some(quoted(from)), Some(quoted(to))),
+            ),
+        },
         Step::Tag { id, set, remove, .. } => {
             let mut changes = tag_fields(set);
             changes.extend(

@@ -32,6 +32,8 @@ pub(crate) struct Draft<'a> {
     holds: Vec<Hold>,
     /// Since when the service's wait lasts.
     since: Option<Timestamp>,
+    /// The server is being prepared to stop without a final save.
+    keeps_writes_out: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -41,12 +43,23 @@ impl<'a> Draft<'a> {
             steps: Vec::new(),
             holds: Vec::new(),
             since: None,
+            keeps_writes_out: false,
         }
     }
 
     /// Since when something is under way: a tenth of that age later it is looked at again.
     pub(crate) fn under_way_since(&mut self, since: Option<Timestamp>) {
         self.since = since;
+    }
+
+    /// The server is being prepared to stop: what that has set stays set.
+    pub(crate) fn keep_writes_out(&mut self) {
+        self.keeps_writes_out = true;
+    }
+
+    /// Whether the server is being prepared to stop, or its service is changed now.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.keeps_writes_out || self.steps.iter().any(|step| step.resource() == Resource::Service)
     }
 
     pub(crate) fn step(&mut self, step: Step) {
@@ -148,6 +161,7 @@ impl<'a> Draft<'a> {
             steps,
             holds,
             since,
+            keeps_writes_out: _,
         } = self;
         let age_s = since.map_or(0, |since| now.as_second() - since.as_second());
         let rollout_s = (age_s / 10).clamp(LOOK_AGAIN_S, LOOK_AGAIN_MOST_S);
@@ -192,7 +206,7 @@ pub(crate) fn doubt_hold(place: &Place, resource: Resource, what: &str, doubt: &
     let (reason, hint) = match kind {
         DoubtKind::AccessDenied => (HoldReason::AccessDenied, allow(place, call)),
         DoubtKind::Throttled => (HoldReason::Throttled, "nothing: valkeep looks again".to_owned()),
-        DoubtKind::Unreachable => (
+        DoubtKind::Unreachable | DoubtKind::NotListening => (
             HoldReason::Unreachable,
             "check that valkeep reaches the endpoint of this service: route, VPC endpoint, DNS".to_owned(),
         ),

@@ -7,7 +7,10 @@ use valkeep_core::observed::{
     AccessPoint, Deployment, FileSystem, IngressRule, LifeCycle, LogGroup, MountTarget, ObservedDefinition, Rollout,
     SecurityGroup, Service, ServiceKind, ServiceSettings, ServiceStatus,
 };
-use valkeep_core::{Done, Fact, Observed, RawDefinition, Resource, Step, Tags, TaskDefinition, Timestamp};
+use valkeep_core::valkey::{AppendOnly, SETTING_APPEND_ONLY};
+use valkeep_core::{
+    Done, Fact, Observed, RawDefinition, Resource, ServerChange, Step, Tags, TaskDefinition, Timestamp,
+};
 
 /// Folds AWS's answer to a step into what was observed.
 pub fn fold(observed: &mut Observed, step: &Step, done: &Done) {
@@ -94,6 +97,30 @@ pub fn fold(observed: &mut Observed, step: &Step, done: &Done) {
         | Step::DeleteRolePolicy { .. }
         | Step::DeleteSecurityGroup { .. }
         | Step::DeregisterTaskDefinition { .. } => deletion(observed, step),
+        Step::ChangeServer { change, .. } => server(observed, change),
+    }
+}
+
+/// A save goes on until a look finds it ended.
+fn server(observed: &mut Observed, change: &ServerChange) {
+    match change {
+        ServerChange::Save => {
+            if let Some(info) = observed.valkey.present_mut() {
+                info.saving = true;
+            }
+        }
+        ServerChange::Set { name, to, .. } => {
+            if let Some(settings) = observed.server_settings.present_mut() {
+                settings.insert(name.clone(), to.clone());
+            }
+            if let Some(info) = observed.valkey.present_mut().filter(|_| name == SETTING_APPEND_ONLY) {
+                info.append_only = (to == "yes").then_some(AppendOnly {
+                    rewriting: true,
+                    last_rewrite_ok: true,
+                    last_write_ok: true,
+                });
+            }
+        }
     }
 }
 
@@ -255,6 +282,7 @@ pub fn imagine(step: &Step) -> Done {
         | Step::DeleteRolePolicy { .. }
         | Step::DeleteSecurityGroup { .. }
         | Step::DeregisterTaskDefinition { .. }
+        | Step::ChangeServer { .. }
         | Step::Tag { .. } => Done::Changed,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{fold, imagine, plan};
 use valkeep_core::observed::{LifeCycle, Rollout, ServiceStatus, Task};
+use valkeep_core::valkey::{AppendOnly, SETTING_APPEND_ONLY};
 use valkeep_core::{Desired, Fact, Hold, Observed, Plan, Timestamp};
 
 /// The longest ways, a fresh document with every setting and a deletion with a hundred revisions, take about eight and
@@ -75,6 +76,36 @@ fn settle(world: &mut Observed) {
         world.tasks = Fact::Present(Vec::new());
     }
     settle_service(world);
+    settle_server(world);
+}
+
+/// A save has ended well, and a server that a stage replaces is another one, set as its definition says.
+fn settle_server(world: &mut Observed) {
+    let runs = world.serving_task().is_some_and(|task| task.ip.is_some());
+    if !runs {
+        world.valkey = Fact::not_looked("valkey:INFO");
+        world.server_settings = Fact::not_looked("valkey:CONFIG GET");
+        return;
+    }
+    let settings = world.server_settings.present();
+    let appends = settings
+        .and_then(|settings| settings.get(SETTING_APPEND_ONLY))
+        .map(|value| value == "yes");
+    if let (Some(info), Some(appends)) = (world.valkey.present_mut(), appends) {
+        info.append_only = appends.then_some(AppendOnly {
+            rewriting: false,
+            last_rewrite_ok: true,
+            last_write_ok: true,
+        });
+    }
+    if let Some(info) = world.valkey.present_mut().filter(|info| info.saving) {
+        info.saving = false;
+        info.saves_started += 1;
+        info.last_save = info.time;
+        info.last_save_ok = true;
+        info.changes_since_save = 0;
+        info.last_save_duration_s = info.last_save_duration_s.or(Some(0));
+    }
 }
 
 /// What was being deleted is gone, and what belonged to it with it.

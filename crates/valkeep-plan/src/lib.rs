@@ -6,6 +6,7 @@
 
 mod access_point;
 mod adoption;
+mod append_only;
 pub mod assess;
 mod critic;
 mod data_safety;
@@ -21,10 +22,14 @@ mod log_group;
 mod mount_targets;
 mod network;
 pub mod overlay;
+mod pending;
 mod plan;
 pub mod policy;
 mod render;
+mod replacement;
 mod role;
+mod rollout;
+mod server;
 mod service;
 mod storage;
 mod task_definition;

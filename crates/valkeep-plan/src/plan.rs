@@ -2,7 +2,8 @@
 
 use crate::draft::{Draft, Input};
 use crate::{
-    access_point, deletion, file_system, limits, log_group, mount_targets, network, role, service, task_definition,
+    access_point, deletion, file_system, limits, log_group, mount_targets, network, role, server, service,
+    task_definition,
 };
 use valkeep_core::desired::Persistence;
 use valkeep_core::{Desired, Observed, Plan, Timestamp};
@@ -41,6 +42,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     log_group::log_group(input, &mut draft);
     let definition = task_definition::task_definition(input, &mut draft);
     service::service(input, &definition, &mut draft);
+    server::settings(input, &mut draft);
     if let Some(until) = service::useless(input, &draft) {
         // Nothing that is made for it would ever be used.
         draft.hold_every_step(until);

@@ -2,10 +2,11 @@
 //! observation.
 
 use std::collections::BTreeMap;
-use valkeep_core::desired::{Created, Persistence, Snapshots, StaleDump};
+use valkeep_core::desired::{Created, Persistence, ServerSpec, Snapshots, StaleDump};
 use valkeep_core::ids::{AccessPointId, FileSystemId};
 use valkeep_core::observed::ServiceSettings;
 use valkeep_core::task_definition::{Container, EfsVolume, HealthCheck, TaskDefinition};
+use valkeep_core::valkey::SETTING_APPEND_ONLY;
 use valkeep_core::{Desired, Timestamp};
 
 /// `$0` of the lock script; what it logs starts with it.
@@ -22,6 +23,9 @@ pub(crate) const LOCK_NAME: &str = "valkeep-lock";
 /// - It waits without bound. Giving up would only make ECS start it again, and count a failed task.
 /// - `flock -n` says 1 where another holds the lock. Any other code is a file system that does not lock, where asking on
 ///   would look like waiting for ever: 71 (`EX_OSERR`).
+/// - Append-only files are loaded by a server that is told to write them, and by no other: where they lie under one that is
+///   not, they are older than its dump, and are set aside. A server that is told to write them starts empty where there
+///   are none: 78 (`EX_CONFIG`) if there is a dump.
 /// - 74 (`EX_IOERR`): the directory cannot be written. 69 (`EX_UNAVAILABLE`): the image has no `flock`, where asking
 ///   on would look like waiting for ever. 143: stopped while waiting.
 /// - A dump is set aside, under the lock, when it was written before `VALKEEP_SET_ASIDE_BEFORE` (seconds since 1970)
@@ -58,6 +62,20 @@ for t in "$d"/temp-[0-9]*.rdb; do
   [ -f "$t" ] || continue
   if rm -f "$t"; then say "removed $t, an unfinished snapshot"; else say "cannot remove $t"; fi
 done
+a=$d/appendonlydir
+if [ "$VALKEEP_APPEND_ONLY" = yes ]; then
+  if [ ! -f "$a/appendonly.aof.manifest" ] && [ -e "$d/$VALKEEP_DUMP" ]; then
+    say "the data is in $d/$VALKEEP_DUMP, which a server with an append-only file does not load"
+    exit 78
+  fi
+  exec "$@"
+fi
+if [ -d "$a" ]; then
+  b=$a.set-aside-$(date +%s)
+  while [ -e "$b" ]; do b=$b+; done
+  mv "$a" "$b" || { say "cannot rename $a"; exit 74; }
+  say "set aside append-only files as $b"
+fi
 if [ -n "$VALKEEP_DUMP" ]; then
   f=$d/$VALKEEP_DUMP
   m=$d/.valkeep.unsaved
@@ -81,6 +99,11 @@ exec "$@""#;
 pub(crate) const ENV_DUMP: &str = "VALKEEP_DUMP";
 /// `no` where this server writes no snapshots.
 pub(crate) const ENV_SAVES: &str = "VALKEEP_SAVES";
+/// The value of the annotation that asked for the last restart. A new one makes a new definition, so that nobody need
+/// remember which restarts were done.
+pub(crate) const ENV_RESTART: &str = "VALKEEP_RESTART";
+/// `yes` where the data is in an append-only file.
+pub(crate) const ENV_APPEND_ONLY: &str = "VALKEEP_APPEND_ONLY";
 /// Seconds since 1970; older dumps are set aside.
 pub(crate) const ENV_BEFORE: &str = "VALKEEP_SET_ASIDE_BEFORE";
 
@@ -104,15 +127,17 @@ pub fn render(
             ["/bin/sh", "-c", LOCK_SCRIPT, LOCK_NAME].map(str::to_owned).to_vec(),
             [snapshots.mount_path.clone(), "valkey-server".to_owned()]
                 .into_iter()
-                .chain(mounted_flags(snapshots))
+                .chain(mounted_flags(&desired.server, snapshots))
                 .chain(common_flags(desired, created))
                 .collect(),
         ),
         // Not through the image's own entry point: that one appends VALKEY_EXTRA_FLAGS behind ours.
         None => (
             vec!["valkey-server".to_owned()],
-            ["--save".to_owned(), String::new()]
+            ["--save", "", "--appendonly", "no"]
+                .map(str::to_owned)
                 .into_iter()
+                .chain(flags(memory_settings(&desired.server)))
                 .chain(common_flags(desired, created))
                 .collect(),
         ),
@@ -132,10 +157,11 @@ pub fn render(
             // The image's entry point would start as root and chown the directory, which an access point refuses.
             user: Some(format!("{}:{}", desired.access_point.uid, desired.access_point.gid)),
             port: desired.server.port,
-            environment: mount
-                .as_ref()
-                .map(|(snapshots, _)| stale_environment(snapshots, stale_before))
-                .unwrap_or_default(),
+            environment: environment(
+                mount.as_ref().map(|(snapshots, _)| *snapshots),
+                stale_before,
+                desired.restart.as_deref(),
+            ),
             mount_path: mount.as_ref().map(|(snapshots, _)| snapshots.mount_path.clone()),
             log_group: created.log_group.name.clone(),
             log_region: desired.identity.region.clone(),
@@ -170,21 +196,50 @@ pub fn service_settings(desired: &Desired, created: &Created) -> ServiceSettings
     }
 }
 
-fn mounted_flags(snapshots: &Snapshots) -> Vec<String> {
-    [
-        ("--dir", snapshots.mount_path.clone()),
-        ("--save", snapshots.save.directive()),
-        ("--dbfilename", snapshots.filename.clone()),
-        ("--rdbcompression", yes_no(snapshots.compression)),
-        ("--stop-writes-on-bgsave-error", yes_no(snapshots.stop_writes_on_error)),
-    ]
-    .into_iter()
-    .flat_map(|(flag, value)| [flag.to_owned(), value])
-    .collect()
+pub(crate) fn mounted_flags(server: &ServerSpec, snapshots: &Snapshots) -> Vec<String> {
+    let mut settings = vec![("dir", snapshots.mount_path.clone())];
+    settings.extend(live_settings(server, snapshots));
+    settings.extend([
+        ("dbfilename", snapshots.filename.clone()),
+        (SETTING_APPEND_ONLY, yes_no(snapshots.append_only.is_some())),
+    ]);
+    flags(settings)
+}
+
+fn flags(settings: Vec<(&str, String)>) -> Vec<String> {
+    settings
+        .into_iter()
+        .flat_map(|(name, value)| [format!("--{name}"), value])
+        .collect()
+}
+
+/// What the document says of the server that it takes while it runs, as `CONFIG GET` spells it.
+pub(crate) fn live_settings(server: &ServerSpec, snapshots: &Snapshots) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
+        ("save", snapshots.save.directive()),
+        ("rdbcompression", yes_no(snapshots.compression)),
+        ("stop-writes-on-bgsave-error", yes_no(snapshots.stop_writes_on_error)),
+    ];
+    settings.extend(
+        snapshots
+            .append_only
+            .map(|fsync| ("appendfsync", fsync.as_str().to_owned())),
+    );
+    settings.extend(memory_settings(server));
+    settings
+}
+
+/// What is not said is left to Valkey.
+fn memory_settings(server: &ServerSpec) -> Vec<(&'static str, String)> {
+    let maxmemory = server.maxmemory_bytes.map(|bytes| ("maxmemory", bytes.to_string()));
+    let policy = server
+        .maxmemory_policy
+        .map(|policy| ("maxmemory-policy", policy.as_str().to_owned()));
+    maxmemory.into_iter().chain(policy).collect()
 }
 
 fn common_flags(desired: &Desired, created: &Created) -> Vec<String> {
-    ["--port", &desired.server.port.to_string(), "--appendonly", "no"]
+    ["--port", &desired.server.port.to_string()]
         .into_iter()
         .map(str::to_owned)
         .chain(created.task.extra_flags.iter().cloned())
@@ -195,8 +250,22 @@ pub(crate) fn yes_no(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
 }
 
-pub(crate) fn stale_environment(snapshots: &Snapshots, stale_before: Option<Timestamp>) -> BTreeMap<String, String> {
-    let mut environment = BTreeMap::new();
+/// Variables of ours: what the lock script reads, and the mark that makes a definition another one.
+pub(crate) fn environment(
+    snapshots: Option<&Snapshots>,
+    stale_before: Option<Timestamp>,
+    restart: Option<&str>,
+) -> BTreeMap<String, String> {
+    let restart = restart.map(|value| (ENV_RESTART.to_owned(), value.to_owned()));
+    let mut environment = BTreeMap::from_iter(restart);
+    let Some(snapshots) = snapshots else {
+        return environment;
+    };
+    if snapshots.append_only.is_some() {
+        environment.insert(ENV_APPEND_ONLY.to_owned(), "yes".to_owned());
+        environment.insert(ENV_DUMP.to_owned(), snapshots.filename.clone());
+        return environment; // The dump is not loaded, so it cannot be too old.
+    }
     if snapshots.stale_dump == StaleDump::SetAside || stale_before.is_some() {
         environment.insert(ENV_DUMP.to_owned(), snapshots.filename.clone());
         if snapshots.save.is_off() {

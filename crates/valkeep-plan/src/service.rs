@@ -1,6 +1,7 @@
 //! Plans the ECS service: made at 0, raised to 1 when everything it needs is there, changed in one call.
 
 use crate::adoption::{self, Next};
+use crate::append_only;
 use crate::assess::stopped_task;
 use crate::data_safety;
 use crate::draft::{Draft, Input, hold, later, list};
@@ -8,6 +9,8 @@ use crate::file_system;
 use crate::mount_targets::{self, NotUsable};
 use crate::overlay;
 use crate::render::service_settings;
+use crate::replacement::{self, Stop};
+use crate::rollout;
 use crate::task_definition::Target;
 use valkeep_core::desired::Created;
 use valkeep_core::identity::TAG_STARTING;
@@ -320,27 +323,14 @@ fn change(input: Input, found: &Service, target: &Target, needs: &Needs, draft: 
         Target::Registering => return None,
         Target::NotYet => found.task_definition.clone(),
     };
-    let unmarked = data_safety::lacks_end_mark(input);
-    if !needs.are_met() || unmarked {
-        let restarts = definition != found.task_definition || network(&to) != network(&is);
-        // A task that starts while something is missing fails, and the one that works now would be gone. At desired
-        // count 0 nothing starts, so nothing is in danger.
-        if restarts && (found.desired > 0 || found.running > 0 || unmarked) {
-            if unmarked {
-                draft.waiting(
-                    Resource::Service,
-                    HoldReason::Dependency,
-                    format!("the change of {name} waits until the access point says that snapshots end"),
-                );
-            } else {
-                needs.hold(&format!("the change of {name}"), draft);
-            }
-            definition.clone_from(&found.task_definition);
-            to.subnets.clone_from(&is.subnets);
-            to.groups.clone_from(&is.groups);
-            to.assign_public_ip = is.assign_public_ip;
-            to.registry_arn.clone_from(&is.registry_arn);
-        }
+    let another = definition != found.task_definition;
+    let moved = network(&to) != network(&is);
+    if (another || moved) && !restarts_now(input, found, (!moved).then_some(&*definition), needs, draft) {
+        definition.clone_from(&found.task_definition);
+        to.subnets.clone_from(&is.subnets);
+        to.groups.clone_from(&is.groups);
+        to.assign_public_ip = is.assign_public_ip;
+        to.registry_arn.clone_from(&is.registry_arn);
     }
     if !input.all_subnets_found() {
         to.subnets.clone_from(&is.subnets);
@@ -359,6 +349,34 @@ fn change(input: Input, found: &Service, target: &Target, needs: &Needs, draft: 
         container: desired.server.container.clone(),
         port: desired.server.port,
     })
+}
+
+/// Whether the task may be replaced now; the draft says why not. `definition` is the new one, where nothing else restarts
+/// the task.
+fn restarts_now(input: Input, found: &Service, definition: Option<&str>, needs: &Needs, draft: &mut Draft) -> bool {
+    let name = &input.desired.identity.service;
+    let what = format!("the change of {name}");
+    if data_safety::lacks_end_mark(input) {
+        draft.waiting(
+            Resource::Service,
+            HoldReason::Dependency,
+            format!("{what} waits until the access point says that snapshots end"),
+        );
+        return false;
+    }
+    // At desired count 0 nothing starts, so nothing is in danger.
+    if found.desired == 0 && found.running == 0 {
+        return true;
+    }
+    // A task that starts while something is missing fails, and the one that works now would be gone.
+    if !needs.are_met() {
+        needs.hold(&what, draft);
+        return false;
+    }
+    if definition.is_some_and(|definition| rollout::may_wait(input, definition, draft)) {
+        return false;
+    }
+    append_only::may_follow(input, &what, draft) && replacement::may_stop(input, found, &what, draft) == Stop::Now
 }
 
 /// What starts a new deployment when it changes.

@@ -2,6 +2,8 @@
 
 use crate::draft::Input;
 use crate::policy;
+use crate::render::ENV_RESTART;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use valkeep_core::Desired;
 use valkeep_core::identity::{OVERLAY_VOLUME, TAG_USED_BY};
@@ -114,12 +116,34 @@ impl<'a> Input<'a> {
             .collect()
     }
 
-    /// The document, with what it leaves to the access point filled in.
-    pub(crate) fn as_found(self) -> std::borrow::Cow<'a, Desired> {
-        match self.observed.access_point.present() {
+    /// The document, with what it leaves to what exists filled in: of an access point that is taken, path and owner; where
+    /// it asks for no restart, the mark of the last one, or taking the annotation away would be a restart, too.
+    pub(crate) fn as_found(self) -> Cow<'a, Desired> {
+        let filled = match self.observed.access_point.present() {
             Some(found) => self.desired.as_found(found),
-            None => std::borrow::Cow::Borrowed(self.desired),
+            None => Cow::Borrowed(self.desired),
+        };
+        if self.desired.restart.is_some() {
+            return filled;
         }
+        match self.running_variable(ENV_RESTART) {
+            Some(last) => Cow::Owned(Desired {
+                restart: Some(last.to_owned()),
+                ..filled.into_owned()
+            }),
+            None => filled,
+        }
+    }
+
+    /// A variable of the server's container, as it runs.
+    pub(crate) fn running_variable(self, name: &str) -> Option<&'a str> {
+        let running = self.observed.running_definition.present()?;
+        if let Some(definition) = &running.definition {
+            return definition.container.environment.get(name).map(String::as_str);
+        }
+        let container = running.raw.as_ref()?.container(&self.desired.server.container)?;
+        let pairs = container["environment"].as_array()?;
+        pairs.iter().find(|pair| pair["name"] == name)?["value"].as_str()
     }
 
     /// One subnet a zone, in the document's order.

@@ -151,7 +151,7 @@ fn wanted(input: Input) -> Result<TaskDefinition, Vec<&'static str>> {
         },
     };
     match (role, storage) {
-        (Some(role), Some(None)) => Ok(render(input.desired, created, &role.arn, None, None)),
+        (Some(role), Some(None)) => Ok(render(&input.as_found(), created, &role.arn, None, None)),
         (Some(role), Some(Some((file_system, access_point, snapshots)))) => Ok(render(
             &input.as_found(),
             created,

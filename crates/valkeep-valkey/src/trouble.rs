@@ -73,8 +73,9 @@ impl Trouble {
     /// Met while looking.
     pub(crate) fn doubt(&self, target: &ServerTarget, call: &str) -> Doubt {
         Doubt {
-            kind: match self.kind() {
-                FailureKind::NoAnswer => DoubtKind::Unreachable,
+            kind: match (self, self.kind()) {
+                (Trouble::Refused, _) => DoubtKind::NotListening,
+                (_, FailureKind::NoAnswer) => DoubtKind::Unreachable,
                 // `AccessDenied` is IAM's, and its way out is a policy.
                 _ => DoubtKind::Other,
             },

@@ -67,25 +67,6 @@ impl Want {
     };
 }
 
-/// Every condition, by name.
-const CONDITIONS: [ConditionType; 15] = [
-    ConditionType::Ready,
-    ConditionType::Reconciling,
-    ConditionType::Stalled,
-    ConditionType::DocumentValid,
-    ConditionType::NetworkReady,
-    ConditionType::FileSystemReady,
-    ConditionType::MountTargetsReady,
-    ConditionType::AccessPointReady,
-    ConditionType::PermissionsReady,
-    ConditionType::TaskDefinitionReady,
-    ConditionType::ServiceStable,
-    ConditionType::PersistenceHealthy,
-    ConditionType::WarmStart,
-    ConditionType::DriftDetected,
-    ConditionType::Deleted,
-];
-
 impl FromStr for Want {
     type Err = String;
 
@@ -93,11 +74,11 @@ impl FromStr for Want {
         // kubectl's spelling is in many fingers: `--for=condition=Ready`.
         let bare = text.strip_prefix("condition=").unwrap_or(text);
         let (name, status) = bare.split_once('=').unwrap_or((bare, "True"));
-        let type_ = CONDITIONS
+        let type_ = ConditionType::ALL
             .into_iter()
             .find(|type_| format!("{type_:?}").eq_ignore_ascii_case(name))
             .ok_or_else(|| {
-                let names: Vec<String> = CONDITIONS.iter().map(|type_| format!("{type_:?}")).collect();
+                let names: Vec<String> = ConditionType::ALL.iter().map(|type_| format!("{type_:?}")).collect();
                 format!("there is no condition `{name}`; one of {}", names.join(", "))
             })?;
         let status = [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown]

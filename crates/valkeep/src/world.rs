@@ -36,7 +36,7 @@ pub(crate) async fn aws_at(share: f64) -> Aws {
 }
 
 /// Asks and tells Valkey.
-pub(crate) fn probe() -> Client {
+pub(crate) fn servers() -> Client {
     Client {
         timeout: SERVER_TIMEOUT,
     }

@@ -18,7 +18,7 @@
 //! `Ready`, `Reconciling` and `Stalled`, and at the very last long texts are cut.
 
 use super::Status;
-use valkeep_core::{Condition, ConditionStatus, ConditionType};
+use valkeep_core::{Condition, ConditionType};
 
 /// The smallest limit that is kept: three conditions and a name fit into it.
 const LIMIT_MIN: usize = 2048;
@@ -142,11 +142,7 @@ fn drop_message(status: &mut Status, of: impl Fn(&Condition) -> bool) -> bool {
 
 /// Nobody needs to be told why.
 fn is_as_wanted(condition: &Condition) -> bool {
-    let wanted = match condition.type_ {
-        ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DriftDetected => ConditionStatus::False,
-        _ => ConditionStatus::True,
-    };
-    condition.status == wanted
+    condition.status == condition.type_.at_rest()
 }
 
 /// Cuts every text for people to at most `limit` characters.

@@ -222,11 +222,14 @@ fn a_document_made_by_hand_is_checked_for_what_has_no_meaning() {
     assert!(paths.contains(&"spec.network.taskSecurityGroupIds"), "{findings}");
     assert!(paths.contains(&"spec.fileSystem.provisionedMibps"), "{findings}");
     assert!(paths.contains(&"spec.persistence.snapshots.rules"), "{findings}");
-    assert!(paths.contains(&"spec.persistence.appendOnly.enabled"), "{findings}");
     assert!(paths.contains(&"spec.valkey.maxmemory"), "{findings}");
     assert!(paths.contains(&"spec.rollout.maintenanceWindow"), "{findings}");
 
     document.spec.persistence.snapshots.rules = Some(vec![SaveRule { seconds: 1, changes: 1 }]);
+    document.spec.persistence.snapshots.preset = Preset::Off;
+    let findings = document.desired(&scope(), 1).unwrap_err();
+    assert!(findings.to_string().contains("appendOnly.enabled"), "{findings}");
+    document.spec.persistence.snapshots.preset = Preset::Custom;
     let findings = document.desired(&scope(), 1).unwrap_err();
     assert!(!findings.to_string().contains("rules"), "{findings}");
 }

@@ -6,6 +6,9 @@ use valkeep_core::ConditionStatus::{False, True, Unknown};
 use valkeep_core::ConditionType::{DocumentValid, Ready, Reconciling, Stalled};
 use valkeep_engine::Standing;
 
+/// A change that a running server cannot take.
+const RESTARTING: &str = "  rollout: {stopTimeoutSeconds: 60}\n";
+/// A change that a running server takes.
 const FREQUENT: &str = "  persistence: {snapshots: {preset: Frequent}}\n";
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +130,7 @@ async fn a_change_and_back_is_nobody_elses_change() {
     let making = std::mem::replace(&mut world.cloud.state().making, 30 * MINUTE);
     world
         .store()
-        .write("cache.yaml", &document_with("cache", "cache", FREQUENT));
+        .write("cache.yaml", &document_with("cache", "cache", RESTARTING));
     pass(5 * MINUTE).await;
     assert!(!world.status("cache").is(Ready), "the change is on its way");
     world.cloud.state().making = making;

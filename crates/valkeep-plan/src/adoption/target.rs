@@ -196,19 +196,17 @@ fn overlay_of(
     // Of an access point that is taken, path and owner are its own.
     let found = input.as_found();
     let spec = &found.access_point;
-    let server = &input.desired.server;
     overlay::lay_over(
         base,
         &Overlay {
-            container: &server.container,
-            port: server.port,
-            stop_timeout_s: server.stop_timeout_s,
+            server: &input.desired.server,
             snapshots,
             volume,
             path: &spec.path,
             user: &format!("{}:{}", spec.uid, spec.gid),
             role_arn,
             stale_before: access_point.and_then(|found| data_safety::stale_before(snapshots, found)),
+            restart: found.restart.as_deref(),
         },
     )
 }

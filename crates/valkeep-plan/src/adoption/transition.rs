@@ -8,6 +8,7 @@
 use super::{Input, reach};
 use crate::data_safety::{self, Running};
 use crate::draft::Draft;
+use crate::replacement::{self, Stop};
 use crate::task_definition::Target;
 use valkeep_core::desired::FirstTransition;
 use valkeep_core::identity::TAG_STARTING;
@@ -93,6 +94,10 @@ pub(crate) fn replace_without_lock(
     if found.desired == 1 && reach::is_beyond(input, found) {
         // With the mark on it a 0 that somebody sets meanwhile would look like ours.
         return if marked { clear_mark() } else { Next::Change };
+    }
+    let what = format!("the new definition of {name}");
+    if replacement::may_stop(input, found, &what, draft) == Stop::NotYet {
+        return Next::Held;
     }
     Next::Step(Box::new(if marked {
         Step::SetDesired {

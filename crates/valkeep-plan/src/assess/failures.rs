@@ -14,6 +14,7 @@ pub fn hold_for(desired: &Desired, failed: &StepFailure, now: Timestamp) -> Hold
     let call = &failure.call;
     let again = "nothing: valkeep tries again".to_owned();
     let (kind, reason, hint, until) = match failure.kind {
+        _ if matches!(step, Step::ChangeServer { .. }) => told(failure.kind),
         FailureKind::AccessDenied => (
             HoldKind::Stalled,
             HoldReason::AccessDenied,
@@ -100,5 +101,35 @@ pub fn hold_for(desired: &Desired, failed: &StepFailure, now: Timestamp) -> Hold
         ),
         hint: Some(hint),
         until,
+    }
+}
+
+/// A server that did not do what it was told.
+fn told(kind: FailureKind) -> (HoldKind, HoldReason, String, Option<Timestamp>) {
+    match kind {
+        FailureKind::AccessDenied => (
+            HoldKind::Stalled,
+            HoldReason::AccessDenied,
+            "let the user that valkeep connects as run INFO, CONFIG and BGSAVE".to_owned(),
+            None,
+        ),
+        FailureKind::NoAnswer | FailureKind::NotNow => (
+            HoldKind::Waiting,
+            HoldReason::ServerUnreachable,
+            "nothing: valkeep looks again".to_owned(),
+            None,
+        ),
+        FailureKind::Rejected => (
+            HoldKind::Stalled,
+            HoldReason::Rejected,
+            "correct the document as the server's message says".to_owned(),
+            None,
+        ),
+        _ => (
+            HoldKind::Waiting,
+            HoldReason::CallFailed,
+            "see the server's message; valkeep tries again".to_owned(),
+            None,
+        ),
     }
 }

@@ -144,6 +144,7 @@ pub fn assess(
         ),
     ));
     verdicts.push((ConditionType::DriftDetected, drift(desired, plan, &context.drift)));
+    verdicts.push((ConditionType::RestartPending, restart_pending(&holds)));
     if deleting.is_some() {
         verdicts.push((ConditionType::Deleted, deletion::deleted(plan, &holds)));
     }
@@ -473,6 +474,17 @@ fn difference(step: &Step) -> String {
         words
     } else {
         format!("{words} ({})", fields.join(", "))
+    }
+}
+
+fn restart_pending(holds: &[Hold]) -> Verdict {
+    match holds.iter().find(|hold| hold.reason == HoldReason::RestartPending) {
+        Some(hold) => Verdict::new(ConditionStatus::True, "DefinitionWaits", messages(&[hold])),
+        None => Verdict::new(
+            ConditionStatus::False,
+            "NothingPending",
+            "no new definition waits for the server to be replaced",
+        ),
     }
 }
 

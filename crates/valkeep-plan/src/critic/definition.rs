@@ -3,7 +3,7 @@
 use super::{Court, Rule, taken};
 use serde_json::Value;
 use valkeep_core::desired::{AccessPointField, FirstTransition, StaleDump};
-use valkeep_core::identity::{TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
+use valkeep_core::identity::{TAG_APPEND_ONLY, TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::{AccessPoint, ObservedDefinition};
 use valkeep_core::{Fact, RawDefinition, TaskDefinition};
 
@@ -148,16 +148,24 @@ pub(super) fn examine_definition(court: &mut Court, definition: &Seen, running: 
             format!("the data is in {used}, not in {}", file.unwrap_or("dump.rdb")),
         );
     }
-    if definition.value_of("--appendonly") != Some("no") {
+    let wanted = court
+        .desired
+        .snapshots()
+        .is_some_and(|snapshots| snapshots.append_only.is_some());
+    let said = definition.value_of("--appendonly");
+    if said != Some(if wanted { "yes" } else { "no" }) {
         court.object(
             Rule::NotAppendOnly,
-            "a server would start with an append-only file and without its dump",
+            "a server would start with another kind of file than the document says",
         );
     }
-    if running.is_some_and(|before| before.directory.is_some() && before.value_of("--appendonly") == Some("yes")) {
+    if running.is_none_or(|before| before.directory.is_none())
+        && access_point.tags.contains_key(TAG_APPEND_ONLY) != wanted
+        && access_point.tags.contains_key(TAG_WRITTEN_BY)
+    {
         court.object(
             Rule::NotAppendOnly,
-            "the running server's append-only file would not be loaded",
+            "a server would start without what is in the other kind of file",
         );
     }
     if let Some(written_by) = access_point.tags.get(TAG_WRITTEN_BY)
@@ -174,6 +182,7 @@ pub(super) fn examine_definition(court: &mut Court, definition: &Seen, running: 
 pub(super) fn examine_change(court: &mut Court, definition: &Seen, running: Option<&Seen>) {
     let observed = court.observed;
     let Some(running) = running else { return };
+    other_file(court, definition, running);
     let marked = match &observed.access_point {
         Fact::Present(found) => found.tags.contains_key(TAG_SNAPSHOTS_ENDED) || !taken::may_mount(court, found),
         Fact::Absent => true,
@@ -219,6 +228,28 @@ fn is_given_up(court: &Court) -> bool {
         .is_some_and(|adopted| adopted.first_transition == FirstTransition::AcceptLoss);
     let ended = |point: &AccessPoint| point.tags.contains_key(TAG_SNAPSHOTS_ENDED);
     accepted && court.observed.access_point.present().is_some_and(|point| !ended(point))
+}
+
+/// Only what the running server has written itself may another one start with.
+fn other_file(court: &mut Court, definition: &Seen, running: &Seen) {
+    let appends = |seen: &Seen| seen.value_of("--appendonly") == Some("yes");
+    let both = running.directory.is_some() && definition.directory.is_some();
+    if !both || appends(running) == appends(definition) {
+        return;
+    }
+    let written = court
+        .observed
+        .valkey
+        .present()
+        .is_some_and(|info| match info.append_only {
+            Some(file) if appends(definition) => !file.rewriting && file.last_rewrite_ok && file.last_write_ok,
+            _ => !appends(definition) && info.saves_started > 0 && info.last_save_ok && !info.saving && !info.loading,
+        });
+    court.require(
+        written,
+        Rule::NotAppendOnly,
+        "RDB and append-only do not change by restart: the running server has not written the other file",
+    );
 }
 
 /// Whether the data of the access point that the server runs with is behind the one that was seen.

@@ -58,6 +58,7 @@ pub(super) fn examine_limits(court: &mut Court, step: &Step) {
         | Step::CreateLogGroup { .. }
         | Step::PutRetention { .. }
         | Step::ClearStarting { .. }
+        | Step::ChangeServer { .. }
         | Step::DeleteAccessPoint { .. }
         | Step::DeleteMountTarget { .. }
         | Step::DeleteFileSystem { .. }

@@ -5,6 +5,7 @@ mod adoption;
 mod definition;
 mod deletion;
 mod limits;
+mod server;
 mod taken;
 
 use definition::{Seen, examine_definition};
@@ -14,7 +15,7 @@ use std::fmt;
 use valkeep_core::desired::Persistence;
 use valkeep_core::identity::{TAG_ADOPTED, TAG_DATA_FILE, TAG_OWNER, TAG_PREFIX, TAG_SNAPSHOTS_ENDED, TAG_STARTING};
 use valkeep_core::observed::{LifeCycle, Service, ServiceSettings};
-use valkeep_core::{Desired, Fact, Observed, Plan, Resource, Step, Tags};
+use valkeep_core::{Desired, Fact, Observed, Plan, Resource, ServerChange, Step, Tags};
 
 /// Why a plan must not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub enum Rule {
     SameFile,
     /// An image that cannot read the files.
     NotOlder,
-    /// RDB and append-only do not change by restart.
+    /// RDB and append-only do not change by restart, but by what the running server writes.
     NotAppendOnly,
     /// Snapshots end without a mark that says since when.
     MarkedEnd,
@@ -64,6 +65,10 @@ pub enum Rule {
     NotInUse,
     /// Data is deleted without a backup and without a waiver.
     DataKept,
+    /// A server is stopped whose writes are not proved to be on the directory, or would not be by its end.
+    SnapshotFirst,
+    /// A server is told something that is not valkeep's to tell, or another server than was seen.
+    ServerTold,
     /// Something is touched that the operator does not permit.
     WithinLimits,
 }
@@ -157,6 +162,13 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
             Step::DeleteAccessPoint { id, .. } => (format!("ap {id}"), false),
             Step::DeleteSecurityGroup { id, .. } => (format!("sg {id}"), false),
             Step::DeregisterTaskDefinition { arn, .. } => (format!("td {arn}"), false),
+            Step::ChangeServer { change, .. } => (
+                match change {
+                    ServerChange::Save => "snapshot".to_owned(),
+                    ServerChange::Set { name, .. } => format!("setting {name}"),
+                },
+                false,
+            ),
             Step::Tag { resource, id, .. } => (
                 match resource {
                     Resource::SecurityGroup => format!("sg {id}"),
@@ -343,6 +355,11 @@ fn examine(court: &mut Court, step: &Step) {
         | Step::DeleteRolePolicy { .. }
         | Step::DeleteSecurityGroup { .. }
         | Step::DeregisterTaskDefinition { .. } => examine_deletion(court, step),
+        Step::ChangeServer {
+            address,
+            run_id,
+            change,
+        } => server::examine_change(court, *address, run_id, change),
         Step::Tag {
             resource,
             id,
@@ -436,6 +453,7 @@ fn service(court: &mut Court, step: &Step) {
     };
     match step {
         Step::UpdateService {
+            from,
             to,
             from_definition,
             to_definition,
@@ -446,6 +464,15 @@ fn service(court: &mut Court, step: &Step) {
             }
             if from_definition != to_definition {
                 rolled_out(court, to_definition);
+            }
+            let network = |settings: &ServiceSettings| {
+                let mut sets = (settings.subnets.clone(), settings.groups.clone());
+                sets.0.sort();
+                sets.1.sort();
+                (sets, settings.assign_public_ip, settings.registry_arn.clone())
+            };
+            if from_definition != to_definition || network(from) != network(to) {
+                server::examine_stop(court);
             }
         }
         Step::StartService { .. } => {
@@ -468,7 +495,10 @@ fn service(court: &mut Court, step: &Step) {
                 mount_first(court);
             }
         }
-        Step::SetDesired { from, to: 0, .. } => adoption::taken_down(court, found, *from),
+        Step::SetDesired { from, to: 0, .. } => {
+            adoption::taken_down(court, found, *from);
+            server::examine_stop(court);
+        }
         Step::SetDesired { from, to, .. } => court.require(
             *to == 1 && *from > 1 && found.desired == *from && court.desired.adopted().is_none(),
             Rule::OneWriter,

@@ -8,10 +8,10 @@
 mod command;
 mod health;
 
-use crate::render::{LOCK_NAME, LOCK_SCRIPT, stale_environment, yes_no};
+use crate::render::{LOCK_NAME, LOCK_SCRIPT, environment, mounted_flags};
 use command::{Command, texts};
 use serde_json::{Map, Value, json};
-use valkeep_core::desired::Snapshots;
+use valkeep_core::desired::{ServerSpec, Snapshots};
 use valkeep_core::identity::{LABEL_BASE, OVERLAY_VOLUME};
 use valkeep_core::ids::{AccessPointId, FileSystemId};
 use valkeep_core::task_definition::EfsVolume;
@@ -25,12 +25,8 @@ const STOP_TIMEOUT_S: u64 = 30;
 /// What is laid over a definition.
 #[derive(Debug, Clone, Copy)]
 pub struct Overlay<'a> {
-    /// Name of the container that runs Valkey.
-    pub container: &'a str,
-    /// TCP port that it listens on.
-    pub port: u16,
-    /// Shortest time from SIGTERM to SIGKILL, in seconds.
-    pub stop_timeout_s: u32,
+    /// The container that runs Valkey, its port, the shortest time from SIGTERM to SIGKILL, its memory.
+    pub server: &'a ServerSpec,
     /// Snapshot settings and the directory.
     pub snapshots: &'a Snapshots,
     /// The file system and access point behind the directory.
@@ -43,6 +39,8 @@ pub struct Overlay<'a> {
     pub role_arn: &'a str,
     /// Older dumps are set aside before the server starts.
     pub stale_before: Option<Timestamp>,
+    /// The mark of the last restart that was asked for.
+    pub restart: Option<&'a str>,
 }
 
 /// Why a definition cannot be worked on.
@@ -81,7 +79,7 @@ impl Refusal {
 /// included; laying it over its own result's base gives the same again.
 pub fn lay_over(base: &RawDefinition, overlay: &Overlay) -> Result<RawDefinition, Refusal> {
     fits(base)?;
-    let server = the_server(base, overlay.container)?;
+    let server = the_server(base, &overlay.server.container)?;
     let command = Command::of(server)?;
     settings_fit(&command, overlay)?;
     let mut originals = Map::new();
@@ -93,13 +91,13 @@ pub fn lay_over(base: &RawDefinition, overlay: &Overlay) -> Result<RawDefinition
     laid.members_mut().insert("taskRoleArn".to_owned(), json!(role));
     add_volume(&mut laid, overlay)?;
     let mount = mount(base, server, overlay)?;
-    let container = container_mut(&mut laid, overlay.container).expect("it was there a moment ago");
+    let container = container_mut(&mut laid, &overlay.server.container).expect("it was there a moment ago");
     put_mount(container, mount, overlay, &mut originals);
     let extra_flags = has_variable(server, "VALKEY_EXTRA_FLAGS");
     let lock = ["/bin/sh", "-c", LOCK_SCRIPT, LOCK_NAME].map(str::to_owned);
     let entry_point: Vec<String> = command.init().iter().cloned().chain(lock).collect();
     let line: Vec<String> = std::iter::once(overlay.snapshots.mount_path.clone())
-        .chain(command.with(flags(overlay.snapshots), extra_flags))
+        .chain(command.with(flags(overlay), extra_flags))
         .collect();
     replace(container, "entryPoint", json!(entry_point), &mut originals);
     replace(container, "command", json!(line), &mut originals);
@@ -107,10 +105,15 @@ pub fn lay_over(base: &RawDefinition, overlay: &Overlay) -> Result<RawDefinition
         replace(container, "user", json!(overlay.user), &mut originals);
     }
     let given = server["stopTimeout"].as_u64();
-    if given.unwrap_or(STOP_TIMEOUT_S) < u64::from(overlay.stop_timeout_s) {
-        replace(container, "stopTimeout", json!(overlay.stop_timeout_s), &mut originals);
+    if given.unwrap_or(STOP_TIMEOUT_S) < u64::from(overlay.server.stop_timeout_s) {
+        replace(
+            container,
+            "stopTimeout",
+            json!(overlay.server.stop_timeout_s),
+            &mut originals,
+        );
     }
-    if let Some(check) = health::bearing(&server["healthCheck"], &command.program, overlay.port) {
+    if let Some(check) = health::bearing(&server["healthCheck"], &command.program, overlay.server.port) {
         replace(container, "healthCheck", check, &mut originals);
     }
     put_environment(container, overlay)?;
@@ -249,6 +252,21 @@ pub(crate) fn words(container: &Value) -> Vec<String> {
     words
 }
 
+/// Takes away what only says how valkeep starts and watches the server, and gives the server's words.
+pub(crate) fn forget_rendering(laid: &mut RawDefinition, container: &str) -> Option<Vec<String>> {
+    let container = container_mut(laid, container)?;
+    container.remove("entryPoint");
+    container.remove("healthCheck");
+    Some(texts(container.get("command")?))
+}
+
+/// Gives the server other words.
+pub(crate) fn put_command(laid: &mut RawDefinition, container: &str, words: Vec<String>) {
+    if let Some(container) = container_mut(laid, container) {
+        container.insert("command".to_owned(), json!(words));
+    }
+}
+
 /// What the definition as a whole must be.
 fn fits(base: &RawDefinition) -> Result<(), Refusal> {
     if base.text("networkMode") != Some("awsvpc") {
@@ -308,13 +326,13 @@ fn the_server<'a>(base: &'a RawDefinition, name: &str) -> Result<&'a Value, Refu
 fn settings_fit(command: &Command, overlay: &Overlay) -> Result<(), Refusal> {
     let refuse = |reason, message: String, hint: &str| Err(Refusal::new(reason, message, hint));
     if let Some(port) = command.value_of("--port")
-        && port != overlay.port.to_string()
+        && port != overlay.server.port.to_string()
     {
         return refuse(
             HoldReason::CommandNotUnderstood,
             format!(
                 "the server listens on port {port}, and the document says {}",
-                overlay.port
+                overlay.server.port
             ),
             if port == "0" {
                 "let it listen without TLS, too: TLS to Valkey comes with a later version"
@@ -471,12 +489,12 @@ fn put_mount(
 }
 
 fn put_environment(container: &mut Map<String, Value>, overlay: &Overlay) -> Result<(), Refusal> {
-    let ours = stale_environment(overlay.snapshots, overlay.stale_before);
-    let environment = container.entry("environment").or_insert_with(|| json!([]));
-    if !environment.is_array() {
-        *environment = json!([]);
+    let ours = environment(Some(overlay.snapshots), overlay.stale_before, overlay.restart);
+    let present = container.entry("environment").or_insert_with(|| json!([]));
+    if !present.is_array() {
+        *present = json!([]);
     }
-    let pairs = environment.as_array_mut().expect("made a list above");
+    let pairs = present.as_array_mut().expect("made a list above");
     let name = |pair: &Value| pair["name"].as_str().unwrap_or_default().to_owned();
     if let Some(taken) = pairs.iter().map(name).find(|name| name.starts_with(ENV_PREFIX)) {
         return Err(Refusal::new(
@@ -532,20 +550,10 @@ fn is_root(user: Option<&str>) -> bool {
 
 /// Ours come last, and of a flag that is given twice the server takes the last; save points would add up, so the first
 /// one clears those before it.
-fn flags(snapshots: &Snapshots) -> Vec<String> {
-    let mut flags = vec![
-        ("--dir", snapshots.mount_path.clone()),
-        ("--dbfilename", snapshots.filename.clone()),
-        ("--rdbcompression", yes_no(snapshots.compression)),
-        ("--stop-writes-on-bgsave-error", yes_no(snapshots.stop_writes_on_error)),
-        ("--appendonly", "no".to_owned()),
-        ("--save", String::new()),
-    ];
-    if !snapshots.save.is_off() {
-        flags.push(("--save", snapshots.save.directive()));
-    }
-    flags
+fn flags(overlay: &Overlay) -> Vec<String> {
+    ["--save", ""]
+        .map(str::to_owned)
         .into_iter()
-        .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .chain(mounted_flags(overlay.server, overlay.snapshots))
         .collect()
 }

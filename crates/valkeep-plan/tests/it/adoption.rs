@@ -141,16 +141,16 @@ fn every_definition_takes_persistence_and_gives_it_back_exactly() {
         access_point: valkeep_core::ids::AccessPointId::parse("fsap-0123456789abcdef0").expect("an id"),
     };
     let snapshots = snapshots();
+    let server = desired().server;
     let overlay = Overlay {
-        container: "valkey",
-        port: 6379,
-        stop_timeout_s: 120,
+        server: &server,
         snapshots: &snapshots,
         volume: &volume,
         path: "/valkey-data",
         user: "1000:1000",
         role_arn: "arn:aws:iam::123456789012:role/trigpointing-ecs-task-role",
         stale_before: None,
+        restart: None,
     };
     for (name, base) in corpus() {
         let laid = lay_over(&base, &overlay).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));

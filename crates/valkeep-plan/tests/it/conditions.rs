@@ -4,9 +4,7 @@ use crate::world::*;
 use valkeep_core::desired::Mode;
 use valkeep_core::identity::TAG_SNAPSHOTS_ENDED;
 use valkeep_core::observed::{LifeCycle, Task};
-use valkeep_core::{
-    Condition, ConditionStatus, ConditionType, Desired, Doubt, DoubtKind, Fact, Observed, StepFailure, ValkeyInfo,
-};
+use valkeep_core::{Condition, ConditionType, Desired, Doubt, DoubtKind, Fact, Observed, StepFailure, ValkeyInfo};
 use valkeep_plan::{Assessment, Context, PreviousServer, assess, explain_task, plan};
 
 fn said(desired: &Desired, world: &Observed) -> Assessment {
@@ -45,11 +43,7 @@ use ConditionType::{
 fn a_converged_world_is_ready() {
     let assessment = said(&desired(), &converged());
     for condition in &assessment.conditions {
-        let expected = match condition.type_ {
-            Reconciling | Stalled | DriftDetected => ConditionStatus::False,
-            _ => ConditionStatus::True,
-        };
-        assert_eq!(condition.status, expected, "{condition:?}");
+        assert_eq!(condition.status, condition.type_.at_rest(), "{condition:?}");
         assert_eq!(condition.observed_generation, 1);
     }
     assert_eq!(assessment.phase, "Ready: valkey 8.0.1 serves 42 keys of cache");

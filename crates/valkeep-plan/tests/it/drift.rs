@@ -549,8 +549,6 @@ fn a_changed_document_is_rolled_out_in_one_call() {
     made(&mut desired).task.memory_mib = 1024;
     made(&mut desired).service.enable_execute_command = true;
     let mut world = converged();
-    // Even while another deployment goes on.
-    service(&mut world).deployments[0].rollout = Rollout::InProgress;
     let stages = converge(&desired, &mut world);
     assert_eq!(
         stages,

@@ -114,7 +114,8 @@ fn nothing_is_said_to_be_as_desired_while_nothing_is_looked_at() {
             ConditionType::Ready
             | ConditionType::Reconciling
             | ConditionType::TaskDefinitionReady
-            | ConditionType::DriftDetected => ConditionStatus::False,
+            | ConditionType::DriftDetected
+            | ConditionType::RestartPending => ConditionStatus::False,
             _ => ConditionStatus::Unknown,
         };
         assert_eq!(condition.status, wanted, "{condition:?}");

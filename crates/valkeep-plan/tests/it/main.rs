@@ -1,6 +1,7 @@
 //! Everything the planner promises, as data in and data out.
 
 mod adoption;
+mod append_only;
 mod conditions;
 mod deletion;
 mod drift;
@@ -8,9 +9,11 @@ mod fresh;
 mod immutable;
 mod letting_go;
 mod limits;
+mod live;
 mod lock;
 mod properties;
 mod refusals;
+mod replacement;
 mod safety;
 mod taken;
 mod transition;

@@ -15,7 +15,7 @@ use valkeep_core::{Desired, Doubt, DoubtKind, Fact, Observed, Step, Tags, Valkey
 use valkeep_plan::{Context, assess, critic, describe_step, fold, forecast, hold_for, plan};
 
 /// How many kinds of accidents there are.
-const ACCIDENTS: usize = 57;
+const ACCIDENTS: usize = 60;
 
 fn doubt<T>(salt: u8) -> Fact<T> {
     let kinds = [
@@ -250,6 +250,20 @@ fn accident(world: &mut Observed, which: usize, salt: u8) {
                 spoil(&mut revision.tags, salt);
             }
         }),
+        56 => world.server_settings = gone(salt),
+        57 => each(world.server_settings.present_mut(), |found| {
+            let names: Vec<String> = found.keys().cloned().collect();
+            let values = ["", "60 1", "no", "0", &valkeep_core::valkey::fence(now())].map(str::to_owned);
+            let value = values[usize::from(salt) % values.len()].clone();
+            found.insert(names[usize::from(salt) / values.len() % names.len()].clone(), value);
+        }),
+        58 => each(world.valkey.present_mut(), |found| {
+            found.saving = salt & 1 == 0;
+            found.last_save_duration_s = [None, Some(0), Some(70), Some(200)][usize::from(salt / 2 % 4)];
+            found.used_memory = u64::from(salt) << 30;
+            found.changes_since_save = u64::from(salt & 16);
+            found.last_save = now();
+        }),
         _ => {
             world.valkey = Fact::Present(ValkeyInfo {
                 keys: u64::from(salt % 3),
@@ -351,7 +365,7 @@ fn survive(mut world: Observed, desired: &Desired, accidents: Vec<(usize, u8)>) 
                     ..Context::default()
                 },
             );
-            prop_assert_eq!(assessed.conditions.len(), 14 + usize::from(desired.deletion.is_some()));
+            prop_assert_eq!(assessed.conditions.len(), 15 + usize::from(desired.deletion.is_some()));
             if planned.steps.is_empty() {
                 if salt & 1 == 0 {
                     settle(&mut world);
@@ -401,7 +415,11 @@ fn is_a_crime(desired: &Desired, world: &Observed, step: &Step) -> bool {
             let is = file_system.is_some_and(|found| found.id == *id);
             !(asked && waived && gone && is)
                 || shared()
-                || world.mount_targets.present().is_none_or(|all| !all.is_empty())
+                || match &world.mount_targets {
+                    Fact::Present(all) => all.iter().any(|target| target.state != LifeCycle::Deleted),
+                    Fact::Absent => false,
+                    Fact::Unknown(_) => true,
+                }
         }
         Step::DeleteMountTarget { file_system: id, .. } => {
             !(asked && waived && gone && file_system.is_some_and(|found| found.id == *id)) || shared()

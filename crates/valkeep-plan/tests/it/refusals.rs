@@ -11,10 +11,10 @@ fn rules(desired: &Desired, observed: &Observed, steps: Vec<Step>) -> Vec<Rule> 
         steps,
         ..Plan::default()
     };
-    match critic(desired, observed, &plan) {
-        Ok(()) => Vec::new(),
-        Err(objections) => objections.into_iter().map(|objection| objection.rule).collect(),
-    }
+    let objections = critic(desired, observed, &plan).err().unwrap_or_default();
+    let mut rules: Vec<Rule> = objections.into_iter().map(|objection| objection.rule).collect();
+    rules.dedup();
+    rules
 }
 
 fn definition(observed: &Observed) -> TaskDefinition {

@@ -312,19 +312,6 @@ fn nothing_is_lost_by_a_return_where_no_server_runs() {
 }
 
 #[test]
-fn an_append_only_server_is_not_restarted_without_its_file() {
-    let mut world = converged();
-    let running = world.running_definition.present_mut().expect("one");
-    let command = &mut running.definition.as_mut().expect("content").container.command;
-    let at = command
-        .iter()
-        .position(|word| word == "--appendonly")
-        .expect("the flag");
-    command[at + 1] = "yes".into();
-    assert_eq!(stalled(&checked(&desired(), &world)), [HoldReason::AppendOnlyByRestart]);
-}
-
-#[test]
 fn disabled_persistence_leaves_the_storage_as_it_is() {
     let mut world = converged();
     converge(&disabled(), &mut world);

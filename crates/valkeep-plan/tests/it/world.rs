@@ -9,8 +9,10 @@ use valkeep_core::desired::{
 use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::observed::{NamedGroups, Role, Rollout, Subnet, Subnets, Task};
 use valkeep_core::task_definition::LaunchType;
-use valkeep_core::valkey::{SavePoints, SaveRule};
-use valkeep_core::{Desired, Done, Fact, HoldKind, Identity, Limits, Observed, Plan, Step, Timestamp, ValkeyInfo};
+use valkeep_core::valkey::{AppendOnly, SavePoints, SaveRule};
+use valkeep_core::{
+    Desired, Done, Fact, HoldKind, Identity, Limits, Observed, Plan, ServerSettings, Step, Timestamp, ValkeyInfo,
+};
 use valkeep_plan::{critic, fold, imagine, plan};
 
 pub(crate) const NOW: &str = "2026-03-01T12:00:00Z";
@@ -298,10 +300,18 @@ fn gone(world: &mut Observed) {
     }
 }
 
-/// Lets everything under way arrive: resources are available or gone, the service runs one task of its definition.
+/// Lets everything under way arrive: resources are available or gone, the service runs one task of its definition, a
+/// snapshot is written.
 pub(crate) fn settle(world: &mut Observed) {
     use valkeep_core::observed::LifeCycle::Available;
     gone(world);
+    if let Some(info) = world.valkey.present_mut().filter(|info| info.saving) {
+        info.saving = false;
+        info.saves_started += 1;
+        info.last_save = info.time;
+        info.last_save_ok = true;
+        info.changes_since_save = 0;
+    }
     if let Some(found) = world.file_system.present_mut() {
         found.state = Available;
     }
@@ -326,6 +336,38 @@ pub(crate) fn settle(world: &mut Observed) {
         } else {
             vec![task(&service.task_definition)]
         });
+        restarted(world);
+    }
+    appends(world);
+}
+
+/// What the server is told about its append-only file is done.
+pub(crate) fn appends(world: &mut Observed) {
+    let settings = world.server_settings.present();
+    let appends = settings.is_some_and(|settings| settings.get("appendonly").is_some_and(|value| value == "yes"));
+    if let Some(info) = world.valkey.present_mut() {
+        info.append_only = appends.then_some(AppendOnly {
+            rewriting: false,
+            last_rewrite_ok: true,
+            last_write_ok: true,
+        });
+    }
+}
+
+/// Another server is set as its definition says.
+fn restarted(world: &mut Observed) {
+    let running = world.running_definition.present();
+    let Some(definition) = running.and_then(|running| running.definition.as_ref()) else {
+        return;
+    };
+    let words = &definition.container.command;
+    if let Some(found) = world.server_settings.present_mut() {
+        *found = settings();
+        for pair in words.windows(2) {
+            if let Some(value) = pair[0].strip_prefix("--").and_then(|name| found.get_mut(name)) {
+                value.clone_from(&pair[1]);
+            }
+        }
     }
 }
 
@@ -390,6 +432,22 @@ pub(crate) fn info() -> ValkeyInfo {
     }
 }
 
+/// The settings of a server that was started as a document of this module says.
+pub(crate) fn settings() -> ServerSettings {
+    [
+        ("save", "900 1 300 10 60 10000"),
+        ("rdbcompression", "yes"),
+        ("stop-writes-on-bgsave-error", "no"),
+        ("maxmemory", "0"),
+        ("maxmemory-policy", "noeviction"),
+        ("appendfsync", "everysec"),
+        ("appendonly", "no"),
+        ("min-replicas-to-write", "0"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
 /// A plan that has passed the critic.
 pub(crate) fn checked(desired: &Desired, observed: &Observed) -> Plan {
     checked_at(desired, observed, now())
@@ -431,6 +489,7 @@ pub(crate) fn converged_for(desired: &Desired) -> Observed {
     let mut world = fresh();
     converge(desired, &mut world);
     world.valkey = Fact::Present(info());
+    world.server_settings = Fact::Present(settings());
     converge(desired, &mut world);
     world
 }

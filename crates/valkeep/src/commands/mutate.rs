@@ -88,15 +88,14 @@ fn laid_over(
     lay_over(
         base,
         &Overlay {
-            container: &desired.server.container,
-            port: desired.server.port,
-            stop_timeout_s: desired.server.stop_timeout_s,
+            server: &desired.server,
             snapshots,
             volume: &volume,
             path: &spec.path,
             user: &format!("{}:{}", spec.uid, spec.gid),
             role_arn: &role,
             stale_before: None,
+            restart: desired.restart.as_deref(),
         },
     )
     .map_err(|refusal| {

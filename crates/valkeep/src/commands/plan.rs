@@ -8,12 +8,12 @@ use crate::output::Out;
 use crate::output::plan::{self as view, PlanView};
 use crate::values::TextOrJson;
 use crate::{settings, stores, world};
-use std::net::SocketAddr;
 use std::path::Path;
 use valkeep_aws::Aws;
-use valkeep_core::ports::{Clock, Servers, World};
-use valkeep_core::{Desired, Fact, Observed};
+use valkeep_core::ports::{Clock, World};
+use valkeep_core::{Desired, Observed};
 use valkeep_document::Document;
+use valkeep_engine::ask_server;
 
 /// Shows the plan.
 pub(crate) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
@@ -65,12 +65,6 @@ async fn observe(aws: &Aws, desired: &Desired) -> Observed {
         return Observed::nothing();
     }
     let mut observed = aws.observe(desired).await;
-    if let Some(ip) = observed.serving_task().and_then(|task| task.ip) {
-        let address = SocketAddr::new(ip, desired.server.port);
-        observed.valkey = match world::probe().info(address).await {
-            Ok(info) => Fact::Present(info),
-            Err(doubt) => Fact::Unknown(doubt),
-        };
-    }
+    ask_server(&world::servers(), desired, &mut observed).await;
     observed
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         settings(&args),
         stores,
         Arc::new(aws),
-        Arc::new(world::probe()),
+        Arc::new(world::servers()),
         Arc::new(SystemClock),
         scope,
     );

@@ -221,16 +221,10 @@ fn conditions(text: &mut String, conditions: &[Condition], now: Timestamp, out: 
             last_transition_time,
             observed_generation: _,
         } = condition;
-        // These are good when they are not so.
-        let inverted = matches!(
-            type_,
-            ConditionType::Reconciling | ConditionType::Stalled | ConditionType::DriftDetected
-        );
         let tone = match status {
-            ConditionStatus::Unknown => Tone::Fair,
-            ConditionStatus::True if inverted => Tone::Fair,
-            ConditionStatus::False if !inverted => Tone::Bad,
-            ConditionStatus::True | ConditionStatus::False => Tone::Good,
+            status if *status == type_.at_rest() => Tone::Good,
+            ConditionStatus::Unknown | ConditionStatus::True => Tone::Fair,
+            ConditionStatus::False => Tone::Bad,
         };
         table.row(vec![
             Cell::plain(format!("{type_:?}")),

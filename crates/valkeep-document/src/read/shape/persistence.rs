@@ -25,7 +25,10 @@ pub(super) fn persistence(field: &Field<'_>, report: &mut Report) -> Option<Pers
         )
     });
     let snapshots = or_default(map.take("snapshots"), |field| snapshots(&field, report));
-    let append_only = or_default(map.take("appendOnly"), |field| append_only(&field, enabled, report));
+    let preset = snapshots.as_ref().map(|snapshots| snapshots.preset);
+    let append_only = or_default(map.take("appendOnly"), |field| {
+        append_only(&field, enabled, preset, report)
+    });
     map.finish(report, &[]);
     Some(Persistence {
         enabled: enabled?,
@@ -147,7 +150,12 @@ fn at_least_one(field: &Field<'_>, why: &str, report: &mut Report) -> Option<u32
     field.whole(report, &(1..=SAVE_MAX))
 }
 
-fn append_only(field: &Field<'_>, persistence: Option<bool>, report: &mut Report) -> Option<AppendOnly> {
+fn append_only(
+    field: &Field<'_>,
+    persistence: Option<bool>,
+    preset: Option<Preset>,
+    report: &mut Report,
+) -> Option<AppendOnly> {
     let mut map = field.map(report)?;
     let enabled = or_default(map.take("enabled"), |field| {
         let enabled = field.boolean(report)?;
@@ -159,12 +167,11 @@ fn append_only(field: &Field<'_>, persistence: Option<bool>, report: &mut Report
             );
             return None;
         }
-        if enabled {
+        if enabled && preset == Some(Preset::Off) {
             field.say(
                 report,
-                "the append-only file comes with a later version of valkeep; switching it on by a restart would start \
-                 Valkey empty",
-                "write `false`, or leave it out",
+                "going back from the append-only file takes snapshots, and `persistence.snapshots.preset: Off` writes none",
+                "write another preset, like `Infrequent`",
             );
             return None;
         }

@@ -2,10 +2,10 @@
 
 use super::diff::{by_name, fields, value};
 use super::{Field, StepView, Verb};
-use serde_json::Value;
+use serde_json::{Value, json};
 use valkeep_core::desired::Throughput;
 use valkeep_core::observed::ObservedDefinition;
-use valkeep_core::{Step, Tags};
+use valkeep_core::{ServerChange, Step, Tags};
 
 /// A step; `running` is the task definition that the service runs, which a new one replaces.
 pub(super) fn view(step: &Step, running: Option<&ObservedDefinition>) -> StepView {
@@ -270,6 +270,17 @@ fn words(step: &Step, running: Option<&ObservedDefinition>) -> Words {
         }
         Step::DeleteSecurityGroup { id, name, owner: _ } => removed(id.as_str(), vec![gone("name", name)]),
         Step::DeregisterTaskDefinition { arn, owner: _ } => removed(arn.rsplit('/').next().unwrap_or(arn), Vec::new()),
+        Step::ChangeServer {
+            address,
+            run_id: _,
+            change,
+        } => {
+            let (path, from, to) = match change {
+                ServerChange::Save => ("snapshot", Value::Null, json!("of now")),
+                ServerChange::Set { name, from, to } => (name.as_str(), json!(from), json!(to)),
+            };
+            update(&address.to_string(), vec![field(path, from, to)])
+        }
     }
 }
 

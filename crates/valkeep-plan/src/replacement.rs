@@ -1,0 +1,260 @@
+//! Decides when a server that works may be stopped on purpose: what it holds must be on the directory first, and its last
+//! save must have the time that it takes. Knows nothing of what replaces it.
+//!
+//! Only a process that may hold unsaved writes is waited for, so that a hold never keeps its own cure away: no server, one
+//! that still loads, an empty one and one that promises nothing may be stopped at once.
+
+use crate::data_safety::Running;
+use crate::draft::{Draft, Input, list};
+use crate::rollout;
+use crate::server;
+use valkeep_core::observed::{Rollout, Service};
+use valkeep_core::valkey::{SETTING_FENCE, fence, fenced_since};
+use valkeep_core::{DoubtKind, Fact, HoldReason, Resource, ServerChange, Timestamp, ValkeyInfo};
+
+/// How old a good snapshot may be and still prove that saving works. Long enough for the calls and passes between the
+/// snapshot and the stop; what changes within it is saved by the server's own final save.
+const FRESH_S: i64 = 60;
+/// A final save is given twice the time of the last snapshot: the same data, on a file system that may be slower then.
+const BUDGET_FACTOR: u64 = 2;
+/// And this much beside, for the process to end and because the snapshot's time is told in whole seconds.
+const BUDGET_MARGIN_S: u64 = 3;
+
+/// Whether the server may be stopped now.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Stop {
+    /// It may.
+    Now,
+    /// Not yet; the draft says why. What was prepared stays prepared.
+    NotYet,
+}
+
+/// Says whether the running server may be stopped, and plans what must come first. `what` is like `the change of NAME`.
+pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Draft) -> Stop {
+    let tasks = match &input.observed.tasks {
+        Fact::Present(tasks) => tasks.as_slice(),
+        Fact::Absent => &[],
+        Fact::Unknown(doubt) => {
+            draft.doubt(
+                Resource::Task,
+                &format!("the tasks of {}", input.desired.identity.service),
+                doubt,
+            );
+            return Stop::NotYet;
+        }
+    };
+    let running = tasks.iter().filter(|task| task.is_running()).count();
+    let promises = Running::of(input).is_none_or(|running| running.snapshots());
+    if running == 0 || !promises {
+        return Stop::Now;
+    }
+    if running > 1 {
+        draft.waiting(
+            Resource::Task,
+            HoldReason::RollingOut,
+            format!("{what} waits while {running} tasks run: which of them holds the data cannot be told"),
+        );
+        return Stop::NotYet;
+    }
+    let info = match &input.observed.valkey {
+        Fact::Present(info) => info,
+        // A live server listens from its first moment on, before it loads.
+        Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotListening => return Stop::Now,
+        Fact::Absent => return Stop::Now,
+        Fact::Unknown(_) if rollout::waits_for_window(input, what, draft) => return Stop::NotYet,
+        Fact::Unknown(doubt) if input.desired.rollout.require_snapshot => {
+            draft.stalled(
+                Resource::Valkey,
+                HoldReason::ServerUnreachable,
+                format!(
+                    "{what} waits: the server may hold writes that are not saved, and it cannot be asked: {}",
+                    doubt.message
+                ),
+                format!(
+                    "let valkeep reach TCP {} of {}, or set spec.rollout.requireSnapshot: false to trust the server's own final save",
+                    input.desired.server.port,
+                    list(&input.desired.network.task_groups)
+                ),
+            );
+            return Stop::NotYet;
+        }
+        Fact::Unknown(_) => return Stop::Now,
+    };
+    // While it loads it takes no writes, and a stop leaves the dump as it is.
+    if info.loading {
+        return Stop::Now;
+    }
+    if rollout::waits_for_window(input, what, draft) {
+        return Stop::NotYet;
+    }
+    if info.keys == 0 && info.changes_since_save == 0 {
+        return Stop::Now;
+    }
+    if is_under_way(found) {
+        draft.waiting(
+            Resource::Service,
+            HoldReason::RollingOut,
+            format!("{what} waits until the deployment before it has ended: one replacement at a time"),
+        );
+        return Stop::NotYet;
+    }
+    if !input.desired.rollout.require_snapshot {
+        return Stop::Now;
+    }
+    prepared(input, info, what, draft)
+}
+
+fn is_under_way(found: &Service) -> bool {
+    found
+        .deployments
+        .iter()
+        .any(|deployment| deployment.primary && deployment.rollout == Rollout::InProgress)
+}
+
+/// The snapshot, then the time that a final save needs.
+fn prepared(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> Stop {
+    if info.saving {
+        draft.waiting(
+            Resource::Valkey,
+            HoldReason::Snapshotting,
+            format!("{what} waits for the snapshot that is being written"),
+        );
+        return Stop::NotYet;
+    }
+    let nothing_new = info.changes_since_save == 0 && info.last_save_ok;
+    if !nothing_new && !is_fresh(info) {
+        return save(input, info, what, draft);
+    }
+    let has_s = stop_timeout_s(input);
+    match final_save_s(info) {
+        needs_s if needs_s <= has_s => Stop::Now,
+        // A guess by the memory; a snapshot tells.
+        _ if info.last_save_duration_s.is_none() => save(input, info, what, draft),
+        needs_s => without_final_save(input, info, what, (needs_s, has_s), draft),
+    }
+}
+
+/// Whether a snapshot of this process ended well a short time ago, all by the server's own clock.
+fn is_fresh(info: &ValkeyInfo) -> bool {
+    let age_s = info.time.as_second() - info.last_save.as_second();
+    info.saves_started > 0 && info.last_save_ok && (0..=FRESH_S).contains(&age_s)
+}
+
+/// Plans a snapshot. One that failed is said and tried again: disk and permissions are mended without a sign to valkeep.
+fn save(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> Stop {
+    if info.last_save_ok {
+        draft.waiting(
+            Resource::Valkey,
+            HoldReason::Snapshotting,
+            format!("{what} waits for a snapshot"),
+        );
+    } else {
+        draft.stalled(
+            Resource::Valkey,
+            HoldReason::SnapshotFailed,
+            format!(
+                "{what} waits: the last snapshot failed, and {} changes are nowhere but in the server",
+                info.changes_since_save
+            ),
+            "see the container's log (a full or read-only directory, permissions, too little memory for the fork); valkeep \
+             tries again at every look. To take the data out: valkey-cli -h ADDRESS --rdb FILE. To replace the server \
+             all the same: spec.rollout.requireSnapshot: false",
+        );
+    }
+    server::change(input, info, ServerChange::Save, draft);
+    Stop::NotYet
+}
+
+/// A final save would be cut off, so there is none: nobody writes any more, everything is saved, and then the server stops
+/// without another save. Each look finds the next step in what the server says.
+fn without_final_save(
+    input: Input,
+    info: &ValkeyInfo,
+    what: &str,
+    (needs_s, has_s): (u64, u64),
+    draft: &mut Draft,
+) -> Stop {
+    draft.keep_writes_out();
+    let settings = match &input.observed.server_settings {
+        Fact::Present(settings) => settings,
+        Fact::Absent | Fact::Unknown(_) => {
+            draft.waiting(
+                Resource::Valkey,
+                HoldReason::Snapshotting,
+                format!("{what} waits until the server's settings can be read"),
+            );
+            return Stop::NotYet;
+        }
+    };
+    draft.waiting(
+        Resource::Valkey,
+        HoldReason::StopBudgetTooSmall,
+        format!(
+            "{what}: a final save may take {needs_s} s and ECS gives it {has_s} s, so writes are refused, everything is \
+             saved, and the server stops without another save (a longer spec.rollout.stopTimeoutSeconds avoids this)"
+        ),
+    );
+    let Some(since) = fenced_since(settings) else {
+        server::set(input, info, settings, SETTING_FENCE, &fence(info.time), draft);
+        return Stop::NotYet;
+    };
+    if !has_everything_since(info, since) {
+        server::change(input, info, ServerChange::Save, draft);
+        return Stop::NotYet;
+    }
+    if settings.get("save").is_some_and(|points| !points.is_empty()) {
+        server::set(input, info, settings, "save", "", draft);
+        return Stop::NotYet;
+    }
+    Stop::Now
+}
+
+/// Whether the last snapshot holds all that was written until writes were kept out. Keys that expire go on counting as
+/// changes, so a snapshot that was begun after that will do; the fence may be up some seconds later than it says.
+fn has_everything_since(info: &ValkeyInfo, fenced: Timestamp) -> bool {
+    /// Longer than any one command to a server is waited for.
+    const FENCE_UP_S: i64 = 15;
+    let took_s = info.last_save_duration_s.and_then(|took| i64::try_from(took).ok());
+    let begun_after = took_s.is_some_and(|took_s| {
+        info.last_save.as_second() - took_s > fenced.as_second() + FENCE_UP_S && info.saves_started > 0
+    });
+    info.last_save_ok && (info.changes_since_save == 0 || begun_after)
+}
+
+/// Seconds that a final save may take; a careful guess where this process has not saved yet.
+fn final_save_s(info: &ValkeyInfo) -> u64 {
+    /// Half of the 100 MiB/s that EFS lets every file system burst to.
+    /// <https://docs.aws.amazon.com/efs/latest/ug/performance.html>
+    const SLOW_BYTES_A_SECOND: u64 = 50 * 1024 * 1024;
+    let expected_s = match info.last_save_duration_s {
+        Some(took_s) => took_s * BUDGET_FACTOR,
+        None => info.used_memory / SLOW_BYTES_A_SECOND,
+    };
+    expected_s + BUDGET_MARGIN_S
+}
+
+/// Seconds from SIGTERM to SIGKILL of what runs, which is not what the document may ask for by now.
+fn stop_timeout_s(input: Input) -> u64 {
+    /// What ECS takes where a definition says nothing.
+    /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
+    const DEFAULT_S: u64 = 30;
+    let Some(running) = input.observed.running_definition.present() else {
+        return DEFAULT_S;
+    };
+    if let Some(definition) = &running.definition {
+        return definition.container.stop_timeout_s.into();
+    }
+    running
+        .raw
+        .as_ref()
+        .and_then(|raw| raw.container(&input.desired.server.container)?["stopTimeout"].as_u64())
+        .unwrap_or(DEFAULT_S)
+}
+
+/// Whether the server that answers is the one that the service is to run, and no deployment before it is left.
+pub(crate) fn is_settled(input: Input) -> bool {
+    let (Some(found), Some(task)) = (input.observed.service.present(), input.observed.serving_task()) else {
+        return false;
+    };
+    found.deployments.len() == 1 && task.task_definition == found.task_definition
+}

@@ -1,0 +1,87 @@
+//! Decides when a replacement is due: at once, in the maintenance window, or together with the next one that is.
+
+use crate::append_only;
+use crate::data_safety::Running;
+use crate::draft::{Draft, Input};
+use crate::pending;
+use valkeep_core::observed::ObservedDefinition;
+use valkeep_core::valkey::fenced_since;
+use valkeep_core::{HoldReason, Resource, Timestamp, WindowState};
+
+/// Whether the running server may stay for now although another definition is wanted, because it does what that says
+/// already. In an open window it is replaced all the same: that is what a window is for.
+pub(crate) fn may_wait(input: Input, wanted: &str, draft: &mut Draft) -> bool {
+    let rollout = &input.desired.rollout;
+    let in_window = rollout.window.as_ref().map(|window| window.at(input.now));
+    if !rollout.live_only || matches!(in_window, Some(WindowState::Open { .. })) {
+        return false;
+    }
+    let (Some(running), Some(wanted)) = (input.observed.running_definition.present(), seen(input, wanted)) else {
+        return false;
+    };
+    if !pending::may_wait(running, wanted, &input.desired.server.container) {
+        return false;
+    }
+    let until = match in_window {
+        Some(WindowState::Closed { next }) => format!("until the maintenance window at {next}"),
+        Some(WindowState::Open { .. }) | None => "until the server is replaced for another reason".to_owned(),
+    };
+    draft.notice_with_hint(
+        Resource::Service,
+        HoldReason::RestartPending,
+        format!(
+            "{} waits {until}: the running server is set as the document says already",
+            wanted.arn.rsplit('/').next().unwrap_or(&wanted.arn)
+        ),
+        "to replace the server now, give the annotation valkeep.dev/restart a new value",
+    );
+    true
+}
+
+/// Whether a server that works must stay until the maintenance window opens. What was begun is ended.
+pub(crate) fn waits_for_window(input: Input, what: &str, draft: &mut Draft) -> bool {
+    let fenced = input
+        .observed
+        .server_settings
+        .present()
+        .and_then(fenced_since)
+        .is_some();
+    let Some(next) = opens(input).filter(|_| !fenced && !changes_over(input)) else {
+        return false;
+    };
+    draft.waiting_until(
+        Resource::Service,
+        HoldReason::OutsideWindow,
+        format!("{what} waits for the maintenance window, which opens at {next}"),
+        next,
+    );
+    true
+}
+
+/// Whether the server has begun to write the other kind of file, for which it is replaced at once.
+fn changes_over(input: Input) -> bool {
+    let written = input
+        .observed
+        .valkey
+        .present()
+        .is_some_and(|info| info.append_only.is_some());
+    append_only::is_wanted(input) && written && Running::of(input).is_some_and(|running| !running.append_only())
+}
+
+/// When the window opens, if there is one and it is closed.
+fn opens(input: Input) -> Option<Timestamp> {
+    match input.desired.rollout.window.as_ref()?.at(input.now) {
+        WindowState::Open { .. } => None,
+        WindowState::Closed { next } => Some(next),
+    }
+}
+
+/// The definition behind an ARN.
+fn seen<'a>(input: Input<'a>, arn: &str) -> Option<&'a ObservedDefinition> {
+    let observed = input.observed;
+    let family = observed.family.present().into_iter().flatten();
+    family
+        .chain(observed.running_definition.present())
+        .chain(observed.base.present())
+        .find(|found| found.arn == arn)
+}

@@ -1,0 +1,63 @@
+//! Plans the settings of the running server: what the document says and Valkey takes without a restart is set at once, and
+//! again after every start. Writes that valkeep kept out for a replacement that is not wanted any more are let in again.
+
+use crate::append_only;
+use crate::data_safety::Running;
+use crate::draft::{Draft, Input};
+use crate::render::live_settings;
+use crate::replacement::is_settled;
+use valkeep_core::valkey::{SETTING_FENCE, fenced_since};
+use valkeep_core::{Fact, Resource, ServerChange, ServerSettings, Step, ValkeyInfo};
+
+/// Plans every setting that differs. Not while a server is being replaced, and not where the running definition promises
+/// something else about snapshots than the document: that change comes by a restart, with its marks.
+pub(crate) fn settings(input: Input, draft: &mut Draft) {
+    let (Some(info), Some(running)) = (input.observed.valkey.present(), Running::of(input)) else {
+        return;
+    };
+    if draft.is_stopping() || !is_settled(input) || !running.mounts() || running.snapshots() != input.desired.saves() {
+        return;
+    }
+    let found = match &input.observed.server_settings {
+        Fact::Present(found) => found,
+        Fact::Absent => return,
+        Fact::Unknown(doubt) => return draft.doubt(Resource::Valkey, "the settings of the server", doubt),
+    };
+    let Some(snapshots) = input.desired.snapshots() else {
+        return;
+    };
+    let wanted = live_settings(&input.desired.server, snapshots);
+    let mut differs = false;
+    for (name, value) in &wanted {
+        if found.get(*name).is_some_and(|is| is != value) {
+            differs = true;
+            set(input, info, found, name, value, draft);
+        }
+    }
+    append_only::keep(input, info, &running, draft);
+    // What the server saves comes first, then who may write.
+    if !differs && fenced_since(found).is_some() {
+        set(input, info, found, SETTING_FENCE, "0", draft);
+    }
+}
+
+/// One setting of the server that answered.
+pub(crate) fn set(input: Input, info: &ValkeyInfo, found: &ServerSettings, name: &str, to: &str, draft: &mut Draft) {
+    let change = ServerChange::Set {
+        name: name.to_owned(),
+        from: found.get(name).cloned().unwrap_or_default(),
+        to: to.to_owned(),
+    };
+    self::change(input, info, change, draft);
+}
+
+/// A change of the server that answered.
+pub(crate) fn change(input: Input, info: &ValkeyInfo, change: ServerChange, draft: &mut Draft) {
+    if let Some(address) = input.observed.server_address(input.desired.server.port) {
+        draft.step(Step::ChangeServer {
+            address,
+            run_id: info.run_id.clone(),
+            change,
+        });
+    }
+}
