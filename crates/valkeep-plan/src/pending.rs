@@ -34,7 +34,7 @@ fn own(running: &TaskDefinition, wanted: &TaskDefinition) -> TaskDefinition {
 fn foreign(definition: &RawDefinition, container: &str) -> Option<(RawDefinition, bool)> {
     let mut bare = definition.clone();
     let words = overlay::forget_rendering(&mut bare, container)?;
-    overlay::put_command(&mut bare, container, without_live(&words));
+    overlay::put_command(&mut bare, container, &without_live(&words));
     Some((bare, saves(&words)))
 }
 

@@ -60,7 +60,6 @@ pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Dr
         Fact::Present(info) => info,
         // A live server listens from its first moment on, before it loads.
         Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotListening => return Stop::Now,
-        Fact::Absent => return Stop::Now,
         Fact::Unknown(_) if rollout::waits_for_window(input, what, draft) => return Stop::NotYet,
         Fact::Unknown(doubt) if input.desired.rollout.require_snapshot => {
             draft.stalled(
@@ -78,7 +77,7 @@ pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Dr
             );
             return Stop::NotYet;
         }
-        Fact::Unknown(_) => return Stop::Now,
+        Fact::Absent | Fact::Unknown(_) => return Stop::Now,
     };
     // While it loads it takes no writes, and a stop leaves the dump as it is.
     if info.loading {

@@ -261,7 +261,7 @@ pub(crate) fn forget_rendering(laid: &mut RawDefinition, container: &str) -> Opt
 }
 
 /// Gives the server other words.
-pub(crate) fn put_command(laid: &mut RawDefinition, container: &str, words: Vec<String>) {
+pub(crate) fn put_command(laid: &mut RawDefinition, container: &str, words: &[String]) {
     if let Some(container) = container_mut(laid, container) {
         container.insert("command".to_owned(), json!(words));
     }
