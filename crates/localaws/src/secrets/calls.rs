@@ -61,21 +61,21 @@ fn get(state: &State, input: &Value) -> Result<Value, ApiError> {
         .iter()
         .find(|(name, secret)| is(name, secret, id))
         .ok_or_else(missing)?;
-    let stage = text(input, "VersionStage");
+    let asked = text(input, "VersionStage");
     let wanted = text(input, "VersionId");
     let found = secret.versions.iter().find(|(at, version)| match wanted {
-        Some(wanted) => version.id == wanted && stage.is_none_or(|stage| stage == *at),
-        None => *at == stage.unwrap_or(CURRENT),
+        Some(wanted) => version.id == wanted && asked.is_none_or(|asked| asked == *at),
+        None => *at == asked.unwrap_or(CURRENT),
     });
-    let Some((stage, version)) = found else {
+    let Some((label, version)) = found else {
         let words = format!(
             "Secrets Manager can't find the specified secret value for staging label: {}",
-            stage.unwrap_or(CURRENT)
+            asked.unwrap_or(CURRENT)
         );
         return Err(ApiError::bad("ResourceNotFoundException", words));
     };
     let mut answer = json!({
-        "ARN": secret.arn, "Name": name, "VersionId": version.id, "VersionStages": [stage],
+        "ARN": secret.arn, "Name": name, "VersionId": version.id, "VersionStages": [label],
         "CreatedDate": epoch_seconds(version.created_at),
     });
     answer[version.member] = json!(version.value);

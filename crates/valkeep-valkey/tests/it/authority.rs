@@ -32,7 +32,7 @@ pub(crate) struct Authority {
 
 /// What a server shows and what it keeps.
 pub(crate) struct Certificate {
-    pub(crate) certificate: PathBuf,
+    pub(crate) shown: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) authority: PathBuf,
 }
@@ -80,7 +80,7 @@ impl Authority {
             ],
         );
         Certificate {
-            certificate,
+            shown: certificate,
             key: dir.join(format!("{name}.key")),
             authority: dir.join("ca.pem"),
         }

@@ -40,12 +40,8 @@ impl Server {
 
     /// One that serves over TLS only, and lets clients in without a certificate unless `arguments` say otherwise.
     pub(crate) async fn start_tls(certificate: &Certificate, arguments: &[&str]) -> Self {
-        let Certificate {
-            certificate,
-            key,
-            authority,
-        } = certificate;
-        let [certificate, key, authority] = [certificate, key, authority].map(|path| path.to_string_lossy());
+        let Certificate { shown, key, authority } = certificate;
+        let [certificate, key, authority] = [shown, key, authority].map(|path| path.to_string_lossy());
         let mut all = vec!["--port", "0", "--tls-auth-clients", "no"];
         all.extend([
             "--tls-cert-file",
