@@ -116,35 +116,35 @@ mod tests {
     use crate::{Config, LocalAws, Service};
     use serde_json::{Value, json};
 
-    fn ask(aws: &LocalAws, operation: &str, input: Value) -> Result<Value, crate::ApiError> {
-        aws.call(Service::Secrets, operation, &input)
+    fn ask(aws: &LocalAws, operation: &str, input: &Value) -> Result<Value, crate::ApiError> {
+        aws.call(Service::Secrets, operation, input)
     }
 
     #[test]
     fn a_secret_is_found_by_name_and_arn_and_has_the_version_before() {
         let aws = LocalAws::new(Config::default());
-        let made = ask(&aws, "CreateSecret", json!({"Name": "cache", "SecretString": "one"})).unwrap();
+        let made = ask(&aws, "CreateSecret", &json!({"Name": "cache", "SecretString": "one"})).unwrap();
         let first = made["VersionId"].clone();
         ask(
             &aws,
             "PutSecretValue",
-            json!({"SecretId": "cache", "SecretString": "two"}),
+            &json!({"SecretId": "cache", "SecretString": "two"}),
         )
         .unwrap();
         for id in [json!("cache"), made["ARN"].clone()] {
-            let found = ask(&aws, "GetSecretValue", json!({"SecretId": id})).unwrap();
+            let found = ask(&aws, "GetSecretValue", &json!({"SecretId": id})).unwrap();
             assert_eq!(found["SecretString"], "two");
         }
         for more in [json!({"VersionStage": "AWSPREVIOUS"}), json!({ "VersionId": first })] {
             let mut input = json!({"SecretId": "cache"});
             input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            assert_eq!(ask(&aws, "GetSecretValue", input).unwrap()["SecretString"], "one");
+            assert_eq!(ask(&aws, "GetSecretValue", &input).unwrap()["SecretString"], "one");
         }
         for wrong in [
             json!({"SecretId": "cash"}),
             json!({"SecretId": "cache", "VersionStage": "NEXT"}),
         ] {
-            let error = ask(&aws, "GetSecretValue", wrong).unwrap_err();
+            let error = ask(&aws, "GetSecretValue", &wrong).unwrap_err();
             assert_eq!(error.code, "ResourceNotFoundException");
         }
     }
