@@ -97,10 +97,13 @@ fn a_snapshot_of_long_ago_proves_nothing_about_a_save_now() {
     assert_eq!(calls(&checked(&desired, &world)), [SAVE]);
 }
 
+/// What makes a world another one.
+type Make = fn(&mut Observed);
+
 #[test]
 fn a_server_that_holds_nothing_new_is_stopped_at_once() {
     let desired = larger();
-    let kinds: [(&str, fn(&mut Observed)); 6] = [
+    let kinds: [(&str, Make); 6] = [
         ("all is saved", |_| {}),
         ("empty", |world| {
             let info = server(world);
@@ -330,7 +333,7 @@ fn the_critic_refuses_a_stop_without_proof() {
     let mut world = ready(&desired);
     let plan = checked(&desired, &world);
     assert_eq!(calls(&plan), [UPDATE]);
-    let kinds: [fn(&mut Observed); 4] = [
+    let kinds: [Make; 4] = [
         |world| written(world).last_save = at("2026-03-01T11:00:00Z"),
         |world| server(world).last_save_ok = false,
         |world| written(world).saving = true,
