@@ -70,14 +70,14 @@ async fn an_answer_in_drops_is_put_together() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_unreachable() {
+async fn nobody_listening_is_no_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
     let address = listener.local_addr().expect("bound");
     drop(listener);
     let doubt = Client::default().info(address).await.expect_err("nobody is there");
     assert_eq!(
         (doubt.kind, doubt.call.as_str()),
-        (DoubtKind::Unreachable, "valkey:INFO")
+        (DoubtKind::NotListening, "valkey:INFO")
     );
     assert!(doubt.message.contains(&address.to_string()), "{}", doubt.message);
     assert!(doubt.message.contains("nothing listens"), "{}", doubt.message);
