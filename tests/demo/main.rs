@@ -81,22 +81,27 @@ fn main() -> Result<()> {
     replace(&document, "preset: Balanced", "preset: Frequent")?;
     println!("$ sed -i 's/preset: Balanced/preset: Frequent/' trigpointing-valkey.yaml");
     shell.run_expecting(2, &["plan", "trigpointing-valkey.yaml"])?;
-    shell.run(&[
-        "apply",
-        "trigpointing-valkey.yaml",
-        "--store",
-        STORE,
-        "--wait",
-        "--timeout",
-        "90s",
-    ])?;
+    apply(&shell)?;
+    let same = shell.serving(NAME)?;
+    println!(
+        "the same task serves, save = \"{}\"",
+        keys::setting(&same.address, "save")?
+    );
+    ensure!(same.task == third.task, "tuning restarted the server");
+
+    title("A change that restarts the server: more memory, and writes that no save point has seen");
+    keys::write(&same.address, "fresh", UNSAVED)?;
+    replace(&document, "memoryMiB: 512", "memoryMiB: 1024")?;
+    println!("$ sed -i 's/memoryMiB: 512/memoryMiB: 1024/' trigpointing-valkey.yaml");
+    apply(&shell)?;
     let fourth = shell.serving(NAME)?;
     let kept = keys::count_written(&fourth.address, "key", KEYS)?;
-    println!(
-        "{kept} of {KEYS} keys are in the task that runs the new definition, save = \"{}\"",
-        keys::setting(&fourth.address, "save")?
+    let fresh = keys::count_written(&fourth.address, "fresh", UNSAVED)?;
+    println!("{kept} of {KEYS} keys and {fresh} of {UNSAVED} fresh ones are in the next task");
+    ensure!(
+        kept == KEYS && fresh == UNSAVED,
+        "writes were lost over a planned replacement"
     );
-    ensure!(kept == KEYS, "keys were lost over a change");
     ensure!(fourth.task != third.task, "the change was not rolled out");
 
     title("At rest: planning again changes nothing");
@@ -109,6 +114,19 @@ fn main() -> Result<()> {
     }
     controller.stop()?;
     aws.stop()
+}
+
+fn apply(shell: &Shell) -> Result<()> {
+    shell.run(&[
+        "apply",
+        "trigpointing-valkey.yaml",
+        "--store",
+        STORE,
+        "--wait",
+        "--timeout",
+        "90s",
+    ])?;
+    Ok(())
 }
 
 fn stay(shell: &Shell, address: &str) -> Result<()> {
