@@ -440,6 +440,12 @@ impl Desired {
         self.snapshots().is_some_and(|snapshots| !snapshots.save.is_off())
     }
 
+    /// Whether the document promises an append-only file.
+    pub fn appends(&self) -> bool {
+        self.snapshots()
+            .is_some_and(|snapshots| snapshots.append_only.is_some())
+    }
+
     /// Every group that may reach the mount targets, in order, each once.
     pub fn nfs_clients(&self) -> Vec<SecurityGroupId> {
         let mut groups: Vec<SecurityGroupId> = Vec::new();

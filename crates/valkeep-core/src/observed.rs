@@ -287,6 +287,13 @@ pub struct Service {
     pub events: Vec<ServiceEvent>,
 }
 
+impl Service {
+    /// The tasks that ECS counts for it. This and the list of tasks are read apart, so they may differ.
+    pub fn counted(&self) -> usize {
+        usize::try_from(self.running.saturating_add(self.pending)).unwrap_or(usize::MAX)
+    }
+}
+
 /// Service status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

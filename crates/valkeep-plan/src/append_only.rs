@@ -21,7 +21,7 @@ pub(crate) fn may_follow(input: Input, what: &str, draft: &mut Draft) -> bool {
     let Some(running) = Running::of(input).filter(Running::mounts) else {
         return true; // Without a server on the directory, `blocks` says what may start there.
     };
-    let (is, will) = (running.append_only(), is_wanted(input));
+    let (is, will) = (running.append_only(), input.desired.appends());
     if input.desired.snapshots().is_none() || is == will {
         return true;
     }
@@ -111,7 +111,7 @@ fn has_snapshot(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) 
 /// What the running server writes beside its definition: begun for a change that is not wanted any more, or ended by hand.
 pub(crate) fn keep(input: Input, info: &ValkeyInfo, running: &Running, draft: &mut Draft) {
     let (is, says) = (info.append_only.is_some(), running.append_only());
-    if is != says && says == is_wanted(input) {
+    if is != says && says == input.desired.appends() {
         switch(input, info, if says { "yes" } else { "no" }, draft);
     }
 }
@@ -122,14 +122,6 @@ fn switch(input: Input, info: &ValkeyInfo, to: &str, draft: &mut Draft) {
     }
 }
 
-/// Whether the document asks for an append-only file.
-pub(crate) fn is_wanted(input: Input) -> bool {
-    input
-        .desired
-        .snapshots()
-        .is_some_and(|snapshots| snapshots.append_only.is_some())
-}
-
 /// Why no server may start on the directory with what the document says, where none runs on it that could change over.
 pub(crate) fn blocks(input: Input, access_point: &AccessPoint, running: Option<&Running>) -> Option<Hold> {
     if running.is_some_and(Running::mounts) {
@@ -137,7 +129,7 @@ pub(crate) fn blocks(input: Input, access_point: &AccessPoint, running: Option<&
     }
     let marked = access_point.tags.contains_key(TAG_APPEND_ONLY);
     let used = access_point.tags.contains_key(TAG_WRITTEN_BY);
-    let (message, before) = match (is_wanted(input), marked) {
+    let (message, before) = match (input.desired.appends(), marked) {
         (true, false) if used => ("a dump, which a server with an append-only file would not load", false),
         (false, true) => ("an append-only file, which a server without one would not load", true),
         _ => return None,

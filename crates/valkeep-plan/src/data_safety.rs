@@ -18,7 +18,6 @@ pub(crate) struct Running {
     /// Every word of the server's command line.
     words: Vec<String>,
     mounts: bool,
-    marks_by_itself: bool,
 }
 
 impl Running {
@@ -43,17 +42,11 @@ impl Running {
         Self {
             words: container.command.clone(),
             mounts: definition.volume.is_some(),
-            marks_by_itself: container.environment.get(ENV_SAVES).map(String::as_str) == Some("no"),
         }
     }
 
     fn maintained_elsewhere(input: Input, raw: &RawDefinition) -> Option<Self> {
         let container = raw.container(&input.desired.server.container)?;
-        let marks_by_itself = container["environment"].as_array().is_some_and(|pairs| {
-            pairs
-                .iter()
-                .any(|pair| pair["name"] == ENV_SAVES && pair["value"] == "no")
-        });
         let mounts = input.observed.access_point.present().is_some_and(|access_point| {
             overlay::mounts(
                 raw,
@@ -66,7 +59,6 @@ impl Running {
         Some(Self {
             words: overlay::words(container),
             mounts,
-            marks_by_itself,
         })
     }
 
@@ -254,8 +246,9 @@ fn ended_mark(input: Input, access_point: &AccessPoint) -> Option<EndedMark> {
     }
     let newer = if running.mounts() {
         let info = input.observed.valkey.present()?;
+        let marks_by_itself = input.running_variable(ENV_SAVES) == Some("no");
         // Before its first save a server gives its start as the time of the last one.
-        (info.saves_started == 0 && !running.marks_by_itself).then_some(info.last_save)?
+        (info.saves_started == 0 && !marks_by_itself).then_some(info.last_save)?
     } else {
         let started = input.observed.serving_task()?.started_at?;
         (started > ended).then_some(whole_seconds(input.now))?

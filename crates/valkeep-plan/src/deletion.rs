@@ -215,8 +215,12 @@ fn service(input: Input, found: &Service, draft: &mut Draft) {
         });
     }
     // The service's own count and the list of tasks are read apart; the higher one is believed.
-    let counted = usize::try_from(found.running.saturating_add(found.pending)).unwrap_or(usize::MAX);
-    if tasks_are_gone(input, &format!("the deletion of the service {name}"), counted, draft) {
+    if tasks_are_gone(
+        input,
+        &format!("the deletion of the service {name}"),
+        found.counted(),
+        draft,
+    ) {
         draft.step(Step::DeleteService {
             cluster: cluster.clone(),
             name: name.clone(),

@@ -6,6 +6,7 @@
 
 use crate::data_safety::Running;
 use crate::draft::{Draft, Input, list};
+use crate::overlay;
 use crate::rollout;
 use crate::server;
 use valkeep_core::observed::{Rollout, Service};
@@ -20,17 +21,9 @@ const BUDGET_FACTOR: u64 = 2;
 /// And this much beside, for the process to end and because the snapshot's time is told in whole seconds.
 const BUDGET_MARGIN_S: u64 = 3;
 
-/// Whether the server may be stopped now.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Stop {
-    /// It may.
-    Now,
-    /// Not yet; the draft says why. What was prepared stays prepared.
-    NotYet,
-}
-
-/// Says whether the running server may be stopped, and plans what must come first. `what` is like `the change of NAME`.
-pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Draft) -> Stop {
+/// Whether the running server may be stopped now; else the draft says why not, and has what must come first. `what` is like
+/// `the change of NAME`.
+pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Draft) -> bool {
     let tasks = match &input.observed.tasks {
         Fact::Present(tasks) => tasks.as_slice(),
         Fact::Absent => &[],
@@ -40,13 +33,13 @@ pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Dr
                 &format!("the tasks of {}", input.desired.identity.service),
                 doubt,
             );
-            return Stop::NotYet;
+            return false;
         }
     };
     let running = tasks.iter().filter(|task| task.is_running()).count();
     let promises = Running::of(input).is_none_or(|running| running.snapshots());
     if running == 0 || !promises {
-        return Stop::Now;
+        return true;
     }
     if running > 1 {
         draft.waiting(
@@ -54,13 +47,13 @@ pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Dr
             HoldReason::RollingOut,
             format!("{what} waits while {running} tasks run: which of them holds the data cannot be told"),
         );
-        return Stop::NotYet;
+        return false;
     }
     let info = match &input.observed.valkey {
         Fact::Present(info) => info,
         // A live server listens from its first moment on, before it loads.
-        Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotListening => return Stop::Now,
-        Fact::Unknown(_) if rollout::waits_for_window(input, what, draft) => return Stop::NotYet,
+        Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotListening => return true,
+        Fact::Unknown(_) if rollout::waits_for_window(input, what, draft) => return false,
         Fact::Unknown(doubt) if input.desired.rollout.require_snapshot => {
             draft.stalled(
                 Resource::Valkey,
@@ -75,19 +68,19 @@ pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Dr
                     list(&input.desired.network.task_groups)
                 ),
             );
-            return Stop::NotYet;
+            return false;
         }
-        Fact::Absent | Fact::Unknown(_) => return Stop::Now,
+        Fact::Absent | Fact::Unknown(_) => return true,
     };
     // While it loads it takes no writes, and a stop leaves the dump as it is.
     if info.loading {
-        return Stop::Now;
+        return true;
     }
     if rollout::waits_for_window(input, what, draft) {
-        return Stop::NotYet;
+        return false;
     }
     if info.keys == 0 && info.changes_since_save == 0 {
-        return Stop::Now;
+        return true;
     }
     if is_under_way(found) {
         draft.waiting(
@@ -95,10 +88,10 @@ pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Dr
             HoldReason::RollingOut,
             format!("{what} waits until the deployment before it has ended: one replacement at a time"),
         );
-        return Stop::NotYet;
+        return false;
     }
     if !input.desired.rollout.require_snapshot {
-        return Stop::Now;
+        return true;
     }
     prepared(input, info, what, draft)
 }
@@ -111,14 +104,14 @@ fn is_under_way(found: &Service) -> bool {
 }
 
 /// The snapshot, then the time that a final save needs.
-fn prepared(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> Stop {
+fn prepared(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> bool {
     if info.saving {
         draft.waiting(
             Resource::Valkey,
             HoldReason::Snapshotting,
             format!("{what} waits for the snapshot that is being written"),
         );
-        return Stop::NotYet;
+        return false;
     }
     let nothing_new = info.changes_since_save == 0 && info.last_save_ok;
     if !nothing_new && !is_fresh(info) {
@@ -126,7 +119,7 @@ fn prepared(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> S
     }
     let has_s = stop_timeout_s(input);
     match final_save_s(info) {
-        needs_s if needs_s <= has_s => Stop::Now,
+        needs_s if needs_s <= has_s => true,
         // A guess by the memory; a snapshot tells.
         _ if info.last_save_duration_s.is_none() => save(input, info, what, draft),
         needs_s => without_final_save(input, info, what, (needs_s, has_s), draft),
@@ -140,7 +133,7 @@ fn is_fresh(info: &ValkeyInfo) -> bool {
 }
 
 /// Plans a snapshot. One that failed is said and tried again: disk and permissions are mended without a sign to valkeep.
-fn save(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> Stop {
+fn save(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> bool {
     if info.last_save_ok {
         draft.waiting(
             Resource::Valkey,
@@ -161,7 +154,7 @@ fn save(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> Stop 
         );
     }
     server::change(input, info, ServerChange::Save, draft);
-    Stop::NotYet
+    false
 }
 
 /// A final save would be cut off, so there is none: nobody writes any more, everything is saved, and then the server stops
@@ -172,7 +165,7 @@ fn without_final_save(
     what: &str,
     (needs_s, has_s): (u64, u64),
     draft: &mut Draft,
-) -> Stop {
+) -> bool {
     draft.keep_writes_out();
     let settings = match &input.observed.server_settings {
         Fact::Present(settings) => settings,
@@ -182,7 +175,7 @@ fn without_final_save(
                 HoldReason::Snapshotting,
                 format!("{what} waits until the server's settings can be read"),
             );
-            return Stop::NotYet;
+            return false;
         }
     };
     draft.waiting(
@@ -195,17 +188,17 @@ fn without_final_save(
     );
     let Some(since) = fenced_since(settings) else {
         server::set(input, info, settings, SETTING_FENCE, &fence(info.time), draft);
-        return Stop::NotYet;
+        return false;
     };
     if !has_everything_since(info, since) {
         server::change(input, info, ServerChange::Save, draft);
-        return Stop::NotYet;
+        return false;
     }
     if settings.get("save").is_some_and(|points| !points.is_empty()) {
         server::set(input, info, settings, "save", "", draft);
-        return Stop::NotYet;
+        return false;
     }
-    Stop::Now
+    true
 }
 
 /// Whether the last snapshot holds all that was written until writes were kept out. Keys that expire go on counting as
@@ -234,11 +227,8 @@ fn final_save_s(info: &ValkeyInfo) -> u64 {
 
 /// Seconds from SIGTERM to SIGKILL of what runs, which is not what the document may ask for by now.
 fn stop_timeout_s(input: Input) -> u64 {
-    /// What ECS takes where a definition says nothing.
-    /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
-    const DEFAULT_S: u64 = 30;
     let Some(running) = input.observed.running_definition.present() else {
-        return DEFAULT_S;
+        return overlay::STOP_TIMEOUT_S;
     };
     if let Some(definition) = &running.definition {
         return definition.container.stop_timeout_s.into();
@@ -247,13 +237,5 @@ fn stop_timeout_s(input: Input) -> u64 {
         .raw
         .as_ref()
         .and_then(|raw| raw.container(&input.desired.server.container)?["stopTimeout"].as_u64())
-        .unwrap_or(DEFAULT_S)
-}
-
-/// Whether the server that answers is the one that the service is to run, and no deployment before it is left.
-pub(crate) fn is_settled(input: Input) -> bool {
-    let (Some(found), Some(task)) = (input.observed.service.present(), input.observed.serving_task()) else {
-        return false;
-    };
-    found.deployments.len() == 1 && task.task_definition == found.task_definition
+        .unwrap_or(overlay::STOP_TIMEOUT_S)
 }

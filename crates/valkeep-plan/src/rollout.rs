@@ -1,10 +1,8 @@
 //! Decides when a replacement is due: at once, in the maintenance window, or together with the next one that is.
 
-use crate::append_only;
 use crate::data_safety::Running;
 use crate::draft::{Draft, Input};
 use crate::pending;
-use valkeep_core::observed::ObservedDefinition;
 use valkeep_core::valkey::fenced_since;
 use valkeep_core::{HoldReason, Resource, Timestamp, WindowState};
 
@@ -12,19 +10,19 @@ use valkeep_core::{HoldReason, Resource, Timestamp, WindowState};
 /// already. In an open window it is replaced all the same: that is what a window is for.
 pub(crate) fn may_wait(input: Input, wanted: &str, draft: &mut Draft) -> bool {
     let rollout = &input.desired.rollout;
-    let in_window = rollout.window.as_ref().map(|window| window.at(input.now));
-    if !rollout.live_only || matches!(in_window, Some(WindowState::Open { .. })) {
+    let next = opens(input);
+    if !rollout.live_only || (rollout.window.is_some() && next.is_none()) {
         return false;
     }
-    let (Some(running), Some(wanted)) = (input.observed.running_definition.present(), seen(input, wanted)) else {
+    let (Some(running), Some(wanted)) = (input.observed.running_definition.present(), input.definition(wanted)) else {
         return false;
     };
     if !pending::may_wait(running, wanted, &input.desired.server.container) {
         return false;
     }
-    let until = match in_window {
-        Some(WindowState::Closed { next }) => format!("until the maintenance window at {next}"),
-        Some(WindowState::Open { .. }) | None => "until the server is replaced for another reason".to_owned(),
+    let until = match next {
+        Some(next) => format!("until the maintenance window at {next}"),
+        None => "until the server is replaced for another reason".to_owned(),
     };
     draft.notice_with_hint(
         Resource::Service,
@@ -65,7 +63,7 @@ fn changes_over(input: Input) -> bool {
         .valkey
         .present()
         .is_some_and(|info| info.append_only.is_some());
-    append_only::is_wanted(input) && written && Running::of(input).is_some_and(|running| !running.append_only())
+    input.desired.appends() && written && Running::of(input).is_some_and(|running| !running.append_only())
 }
 
 /// When the window opens, if there is one and it is closed.
@@ -74,14 +72,4 @@ fn opens(input: Input) -> Option<Timestamp> {
         WindowState::Open { .. } => None,
         WindowState::Closed { next } => Some(next),
     }
-}
-
-/// The definition behind an ARN.
-fn seen<'a>(input: Input<'a>, arn: &str) -> Option<&'a ObservedDefinition> {
-    let observed = input.observed;
-    let family = observed.family.present().into_iter().flatten();
-    family
-        .chain(observed.running_definition.present())
-        .chain(observed.base.present())
-        .find(|found| found.arn == arn)
 }

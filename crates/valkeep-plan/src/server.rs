@@ -5,7 +5,6 @@ use crate::append_only;
 use crate::data_safety::Running;
 use crate::draft::{Draft, Input};
 use crate::render::live_settings;
-use crate::replacement::is_settled;
 use valkeep_core::valkey::{SETTING_FENCE, fenced_since};
 use valkeep_core::{Fact, Resource, ServerChange, ServerSettings, Step, ValkeyInfo};
 
@@ -39,6 +38,14 @@ pub(crate) fn settings(input: Input, draft: &mut Draft) {
     if !differs && fenced_since(found).is_some() {
         set(input, info, found, SETTING_FENCE, "0", draft);
     }
+}
+
+/// Whether the server that answers is the one that the service is to run, and no deployment before it is left.
+fn is_settled(input: Input) -> bool {
+    let (Some(found), Some(task)) = (input.observed.service.present(), input.observed.serving_task()) else {
+        return false;
+    };
+    found.deployments.len() == 1 && task.task_definition == found.task_definition
 }
 
 /// One setting of the server that answered.

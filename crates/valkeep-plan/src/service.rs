@@ -9,7 +9,7 @@ use crate::file_system;
 use crate::mount_targets::{self, NotUsable};
 use crate::overlay;
 use crate::render::service_settings;
-use crate::replacement::{self, Stop};
+use crate::replacement;
 use crate::rollout;
 use crate::task_definition::Target;
 use valkeep_core::desired::Created;
@@ -376,7 +376,7 @@ fn restarts_now(input: Input, found: &Service, definition: Option<&str>, needs: 
     if definition.is_some_and(|definition| rollout::may_wait(input, definition, draft)) {
         return false;
     }
-    append_only::may_follow(input, &what, draft) && replacement::may_stop(input, found, &what, draft) == Stop::Now
+    append_only::may_follow(input, &what, draft) && replacement::may_stop(input, found, &what, draft)
 }
 
 /// What starts a new deployment when it changes.
@@ -417,8 +417,11 @@ fn start(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &
         Fact::Unknown(doubt) => return draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt),
     };
     // The service's own count and the list of tasks are read apart; the higher one is believed.
-    let counted = usize::try_from(found.running.saturating_add(found.pending)).unwrap_or(usize::MAX);
-    let left = tasks.iter().filter(|task| !task.is_stopped()).count().max(counted);
+    let left = tasks
+        .iter()
+        .filter(|task| !task.is_stopped())
+        .count()
+        .max(found.counted());
     if left > 0 {
         return draft.waiting(
             Resource::Task,

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use valkeep_core::Desired;
 use valkeep_core::identity::{OVERLAY_VOLUME, TAG_USED_BY};
 use valkeep_core::ids::{AccessPointId, FileSystemId, SecurityGroupId};
-use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle, MountTarget, SecurityGroup, Subnet};
+use valkeep_core::observed::{
+    AccessPoint, FileSystem, LifeCycle, MountTarget, ObservedDefinition, SecurityGroup, Subnet,
+};
 
 /// The NFS port.
 pub(crate) const NFS: i32 = 2049;
@@ -133,6 +135,13 @@ impl<'a> Input<'a> {
             }),
             None => filled,
         }
+    }
+
+    /// The definition behind an ARN, where it was read.
+    pub(crate) fn definition(self, arn: &str) -> Option<&'a ObservedDefinition> {
+        let family = self.observed.family.present().into_iter().flatten();
+        let running = self.observed.running_definition.present().into_iter();
+        running.chain(family).find(|found| found.arn == arn)
     }
 
     /// A variable of the server's container, as it runs.

@@ -177,8 +177,7 @@ fn tasks_use_nothing(input: Input, found: &Service, places: &[String], draft: &m
         .map(|task| format!("{} of {}", task.arn, task.task_definition))
         .collect();
     // The service's own count and the list of tasks are read apart.
-    let counted = usize::try_from(found.running.saturating_add(found.pending)).unwrap_or(usize::MAX);
-    if users.is_empty() && counted <= left.len() {
+    if users.is_empty() && found.counted() <= left.len() {
         return true;
     }
     let what = if users.is_empty() {

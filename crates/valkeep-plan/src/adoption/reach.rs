@@ -19,26 +19,19 @@ pub(super) fn is_beyond(input: Input, found: &Service) -> bool {
         .filter(|task| !task.is_stopped())
         .map(|task| task.task_definition.as_str())
         .collect();
-    // The service's own count and the list of tasks are read apart.
-    let counted = usize::try_from(found.running.saturating_add(found.pending)).unwrap_or(usize::MAX);
     let deployed = found.deployments.iter().map(|one| one.task_definition.as_str());
     let mut arns = deployed
         .chain([found.task_definition.as_str()])
         .chain(left.iter().copied());
-    counted <= left.len()
+    found.counted() <= left.len()
         && arns.all(|arn| {
-            read(input, arn).is_some_and(|raw| {
-                overlay::is_locked(raw, &input.desired.server.container) || !reaches(raw, &file_system.id)
-            })
+            input
+                .definition(arn)
+                .and_then(|found| found.raw.as_deref())
+                .is_some_and(|raw| {
+                    overlay::is_locked(raw, &input.desired.server.container) || !reaches(raw, &file_system.id)
+                })
         })
-}
-
-fn read<'a>(input: Input<'a>, arn: &str) -> Option<&'a RawDefinition> {
-    let observed = input.observed;
-    let family = observed.family.present().into_iter().flatten();
-    let running = observed.running_definition.present().into_iter();
-    let found = running.chain(family).find(|found| found.arn == arn)?;
-    found.raw.as_deref()
 }
 
 /// Whether a task of this definition may write to the file system. A kind of volume that nobody here knows may.

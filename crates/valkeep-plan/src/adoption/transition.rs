@@ -8,7 +8,7 @@
 use super::{Input, reach};
 use crate::data_safety::{self, Running};
 use crate::draft::Draft;
-use crate::replacement::{self, Stop};
+use crate::replacement;
 use crate::task_definition::Target;
 use valkeep_core::desired::FirstTransition;
 use valkeep_core::identity::TAG_STARTING;
@@ -48,8 +48,7 @@ pub(crate) fn replace_without_lock(
         }
     };
     // The service's own count and the list of tasks are read apart; the higher one is believed.
-    let counted = usize::try_from(found.running.saturating_add(found.pending)).unwrap_or(usize::MAX);
-    let left = left.max(counted);
+    let left = left.max(found.counted());
     let clear_mark = || Next::Step(Box::new(Step::ClearStarting { arn: found.arn.clone() }));
     if !matches!(target, Target::Arn(_)) || !ready {
         return if down && marked && draft.is_stalled() && left == 0 {
@@ -96,7 +95,7 @@ pub(crate) fn replace_without_lock(
         return if marked { clear_mark() } else { Next::Change };
     }
     let what = format!("the new definition of {name}");
-    if replacement::may_stop(input, found, &what, draft) == Stop::NotYet {
+    if !replacement::may_stop(input, found, &what, draft) {
         return Next::Held;
     }
     Next::Step(Box::new(if marked {

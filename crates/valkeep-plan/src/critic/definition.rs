@@ -148,10 +148,7 @@ pub(super) fn examine_definition(court: &mut Court, definition: &Seen, running: 
             format!("the data is in {used}, not in {}", file.unwrap_or("dump.rdb")),
         );
     }
-    let wanted = court
-        .desired
-        .snapshots()
-        .is_some_and(|snapshots| snapshots.append_only.is_some());
+    let wanted = court.desired.appends();
     let said = definition.value_of("--appendonly");
     if said != Some(if wanted { "yes" } else { "no" }) {
         court.object(

@@ -81,10 +81,7 @@ pub(super) fn examine_change(court: &mut Court, address: SocketAddr, run_id: &st
         Rule::ServerTold,
         "a setting is changed that is not valkeep's",
     );
-    let appends = court
-        .desired
-        .snapshots()
-        .is_some_and(|snapshots| snapshots.append_only.is_some());
+    let appends = court.desired.appends();
     court.require(
         name != SETTING_APPEND_ONLY || to == if appends { "yes" } else { "no" },
         Rule::ServerTold,

@@ -20,7 +20,8 @@ use valkeep_core::{HoldReason, RawDefinition, Timestamp};
 /// All environment variables of ours start with this.
 const ENV_PREFIX: &str = "VALKEEP_";
 /// What ECS takes for a stop timeout that is left out.
-const STOP_TIMEOUT_S: u64 = 30;
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
+pub(crate) const STOP_TIMEOUT_S: u64 = 30;
 
 /// What is laid over a definition.
 #[derive(Debug, Clone, Copy)]

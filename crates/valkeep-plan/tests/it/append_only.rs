@@ -4,8 +4,8 @@ use crate::world::*;
 use valkeep_core::desired::Persistence;
 use valkeep_core::identity::{TAG_APPEND_ONLY, TAG_WRITTEN_BY};
 use valkeep_core::valkey::{AppendFsync, AppendOnly};
-use valkeep_core::{Desired, Fact, HoldReason, Observed, Plan, ServerChange, Step, ValkeyInfo, Window};
-use valkeep_plan::{Rule, critic, fold, forecast};
+use valkeep_core::{Desired, Fact, HoldReason, Observed, Plan, Window};
+use valkeep_plan::{Rule, critic, forecast};
 
 const REGISTER: &str = "ecs:RegisterTaskDefinition";
 const UPDATE: &str = "ecs:UpdateService";
@@ -21,29 +21,6 @@ fn appending() -> Desired {
     desired
 }
 
-fn server(world: &mut Observed) -> &mut ValkeyInfo {
-    world.valkey.present_mut().expect("a server")
-}
-
-fn act(desired: &Desired, world: &mut Observed) -> Vec<&'static str> {
-    let plan = checked(desired, world);
-    for step in &plan.steps {
-        fold(world, step, &Aws::default().answer(step));
-    }
-    calls(&plan)
-}
-
-fn told(plan: &Plan) -> Vec<(&str, &str)> {
-    let changes = plan.steps.iter().filter_map(|step| match step {
-        Step::ChangeServer {
-            change: ServerChange::Set { name, to, .. },
-            ..
-        } => Some((name.as_str(), to.as_str())),
-        _ => None,
-    });
-    changes.collect()
-}
-
 /// A world whose server runs with an append-only file, as its document says.
 fn appended() -> Observed {
     let mut world = converged();
@@ -54,22 +31,13 @@ fn appended() -> Observed {
 
 /// ECS has started the server again, of the definition that the service has.
 fn crash(world: &mut Observed) {
-    let running = world.running_definition.present().expect("a definition");
-    let appends = running.definition.as_ref().expect("of our form").volume.is_some()
-        && running.definition.as_ref().is_some_and(|definition| {
-            let words = &definition.container.command;
-            words
-                .windows(2)
-                .any(|pair| pair[0] == "--appendonly" && pair[1] == "yes")
-        });
-    let settings = world.server_settings.present_mut().expect("settings");
-    settings.insert("appendonly".into(), if appends { "yes" } else { "no" }.into());
+    restarted(world);
     let info = server(world);
     info.run_id += "2";
     info.saves_started = 0;
     info.last_save_duration_s = None;
     info.saving = false;
-    crate::world::appends(world);
+    appends(world);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use valkeep_core::valkey::fenced_since;
 use valkeep_core::{
     Desired, Doubt, DoubtKind, Fact, HoldReason, Observed, Plan, ServerChange, Step, Timestamp, ValkeyInfo, Window,
 };
-use valkeep_plan::{Rule, critic, fold};
+use valkeep_plan::{Rule, critic};
 
 const REGISTER: &str = "ecs:RegisterTaskDefinition";
 const UPDATE: &str = "ecs:UpdateService";
@@ -24,16 +24,8 @@ fn larger() -> Desired {
 /// A world in which that document's definition is registered, and all that is left is to replace the task.
 fn ready(desired: &Desired) -> Observed {
     let mut world = converged();
-    let plan = checked(desired, &world);
-    assert_eq!(calls(&plan), [REGISTER]);
-    for step in &plan.steps {
-        fold(&mut world, step, &Aws::default().answer(step));
-    }
+    assert_eq!(act(desired, &mut world), [REGISTER]);
     world
-}
-
-fn server(world: &mut Observed) -> &mut ValkeyInfo {
-    world.valkey.present_mut().expect("a server")
 }
 
 /// A server with something to lose.
@@ -41,25 +33,6 @@ fn written(world: &mut Observed) -> &mut ValkeyInfo {
     let info = server(world);
     info.changes_since_save = 7;
     info
-}
-
-fn told(plan: &Plan) -> Vec<(&str, &str)> {
-    let changes = plan.steps.iter().filter_map(|step| match step {
-        Step::ChangeServer {
-            change: ServerChange::Set { name, to, .. },
-            ..
-        } => Some((name.as_str(), to.as_str())),
-        _ => None,
-    });
-    changes.collect()
-}
-
-fn act(desired: &Desired, world: &mut Observed) -> Vec<&'static str> {
-    let plan = checked(desired, world);
-    for step in &plan.steps {
-        fold(world, step, &Aws::default().answer(step));
-    }
-    calls(&plan)
 }
 
 #[test]

@@ -11,7 +11,8 @@ use valkeep_core::observed::{NamedGroups, Role, Rollout, Subnet, Subnets, Task};
 use valkeep_core::task_definition::LaunchType;
 use valkeep_core::valkey::{AppendOnly, SavePoints, SaveRule};
 use valkeep_core::{
-    Desired, Done, Fact, HoldKind, Identity, Limits, Observed, Plan, ServerSettings, Step, Timestamp, ValkeyInfo,
+    Desired, Done, Fact, HoldKind, Identity, Limits, Observed, Plan, ServerChange, ServerSettings, Step, Timestamp,
+    ValkeyInfo,
 };
 use valkeep_plan::{critic, fold, imagine, plan};
 
@@ -355,7 +356,7 @@ pub(crate) fn appends(world: &mut Observed) {
 }
 
 /// Another server is set as its definition says.
-fn restarted(world: &mut Observed) {
+pub(crate) fn restarted(world: &mut Observed) {
     let running = world.running_definition.present();
     let Some(definition) = running.and_then(|running| running.definition.as_ref()) else {
         return;
@@ -482,6 +483,32 @@ pub(crate) fn converge(desired: &Desired, world: &mut Observed) -> Vec<Vec<&'sta
         }
     }
     panic!("no rest after 30 stages: {stages:#?}");
+}
+
+/// The server that answers.
+pub(crate) fn server(world: &mut Observed) -> &mut ValkeyInfo {
+    world.valkey.present_mut().expect("a server")
+}
+
+/// One round of what is planned, without letting time pass.
+pub(crate) fn act(desired: &Desired, world: &mut Observed) -> Vec<&'static str> {
+    let plan = checked(desired, world);
+    for step in &plan.steps {
+        fold(world, step, &Aws::default().answer(step));
+    }
+    calls(&plan)
+}
+
+/// Settings that a plan changes, and to what.
+pub(crate) fn told(plan: &Plan) -> Vec<(&str, &str)> {
+    let changes = plan.steps.iter().filter_map(|step| match step {
+        Step::ChangeServer {
+            change: ServerChange::Set { name, to, .. },
+            ..
+        } => Some((name.as_str(), to.as_str())),
+        _ => None,
+    });
+    changes.collect()
 }
 
 /// A world in which the document is true.
