@@ -3,6 +3,7 @@
 //! Knows YAML and what may be written. Knows no AWS call, no store, no clock; what a document makes valkeep do is decided
 //! elsewhere, from the [`valkeep_core::Desired`] that [`Document::desired`] makes.
 
+mod annotate;
 mod desired;
 mod finding;
 mod read;
@@ -11,6 +12,7 @@ pub mod status;
 mod types;
 mod write;
 
+pub use annotate::annotated;
 pub use finding::{Finding, Findings};
 pub use read::{LIMIT_BYTES, read, read_settings, readable_name};
 pub use schema::{crd_yaml, json_schema};
