@@ -135,7 +135,7 @@ fn settings(answer: Value) -> Option<ServerSettings> {
 }
 
 /// What is read is ASCII; file names and the like, which stand beside it, need not be UTF-8.
-fn text(answer: Value) -> Option<String> {
+pub(crate) fn text(answer: Value) -> Option<String> {
     match answer {
         Value::BulkString(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         _ => None,

@@ -105,6 +105,7 @@ impl Connection {
     /// Sends one command and waits for its answer. After trouble other than [`Trouble::Said`] the connection is over.
     pub(crate) async fn ask(&mut self, command: &Cmd, deadline: Deadline) -> Result<Value, Trouble> {
         let Self { sender, driver, seen } = self;
+        seen.begin_answer();
         let exchange = async {
             let mut answer = std::pin::pin!(command.query_async::<Value>(sender));
             // The question first: an error that a server sends unasked, as in protected mode, is lost on a driver that

@@ -1,4 +1,4 @@
-//! The bytes of one connection, counted: what comes in is bounded, and how it began is kept for the message about a
+//! The bytes of one connection, counted: an answer is bounded, and how it began is kept for the message about a
 //! server that is none.
 
 use std::io;
@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// `INFO` of a busy server with many error statistics stays under 20 KiB, and no connection asks more than five
-/// questions; 1 MiB is ten times that.
+/// For one answer. `INFO` of a busy server with many error statistics stays under 20 KiB; 1 MiB is fifty times that.
 const BYTES_MAX: usize = 1024 * 1024;
 /// How much of the beginning is kept.
 const START_BYTES: usize = 40;
@@ -26,7 +25,12 @@ struct Came {
 }
 
 impl Seen {
-    /// How many bytes.
+    /// Counts from here on; how it all began stays known.
+    pub(crate) fn begin_answer(&self) {
+        self.with(|came| came.bytes = 0);
+    }
+
+    /// How many bytes of the answer.
     pub(crate) fn bytes(&self) -> usize {
         self.with(|came| came.bytes)
     }

@@ -5,3 +5,4 @@ mod authority;
 mod changes;
 mod scripted;
 mod server;
+mod session;
