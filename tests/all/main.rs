@@ -21,3 +21,4 @@ mod stores;
 mod stories;
 mod taken;
 mod taken_back;
+mod verify;

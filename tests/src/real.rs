@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -101,7 +102,19 @@ impl Real {
 
     /// The same without showing it.
     pub async fn quiet(&self, code: i32, arguments: &[&str]) -> Result<String> {
-        let output = self.command("PERSON", arguments)?.output().await?;
+        let (printed, _) = self.ended(code, arguments, self.begin(arguments)?).await?;
+        Ok(printed)
+    }
+
+    /// Starts `valkeep` in the folder.
+    pub fn begin(&self, arguments: &[&str]) -> Result<Child> {
+        let mut command = self.command("PERSON", arguments)?;
+        Ok(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+    }
+
+    /// What one that was started has printed and said, once it has ended, which must be with this exit code.
+    pub async fn ended(&self, code: i32, arguments: &[&str], started: Child) -> Result<(String, String)> {
+        let output = started.wait_with_output().await?;
         let printed = String::from_utf8(output.stdout)?;
         let said = String::from_utf8(output.stderr)?;
         ensure!(
@@ -111,7 +124,7 @@ impl Real {
             output.status,
             self.log()
         );
-        Ok(printed)
+        Ok((printed, said))
     }
 
     /// `valkeep status`, shown as people see it; what machines see.

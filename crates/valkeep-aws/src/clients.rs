@@ -6,6 +6,7 @@ use crate::error::Named;
 use crate::fleet::Fleet;
 use crate::lease::S3Lease;
 use crate::limiter::WAIT_MAX;
+use crate::observe::tasks_left;
 use crate::pacing::{Pacing, Patient};
 use crate::store;
 use aws_config::timeout::TimeoutConfig;
@@ -17,8 +18,9 @@ use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use std::sync::Arc;
 use std::time::Duration;
 use valkeep_core::failure::{Failure, FailureKind};
+use valkeep_core::observed::Task;
 use valkeep_core::ports::World;
-use valkeep_core::{Desired, Done, Limits, Observed, Scope, Step};
+use valkeep_core::{Desired, Done, Identity, Limits, Observed, Scope, Step};
 use valkeep_store::{DocumentStore, LeaseStore, LeaseUrl, StoreUrl};
 
 /// How calls behave. Time limits are always set: without them the SDK waits for ever.
@@ -191,6 +193,14 @@ impl Aws {
     /// The lease at `url`.
     pub fn lease(&self, url: LeaseUrl) -> Arc<dyn LeaseStore> {
         Arc::new(S3Lease::new(self.clone(), url))
+    }
+
+    /// The tasks of a document's service that have not stopped, and nothing else: for whoever follows a server from task to
+    /// task and must not spend a whole look on each glance. 3 calls.
+    pub async fn tasks(&self, desired: &Desired) -> Result<Vec<Task>, Failure> {
+        let Identity { cluster, service, .. } = &desired.identity;
+        let there = self.of(desired).await;
+        tasks_left(&there, desired, cluster, service).await
     }
 
     /// The clients for a document.

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Wait until a document's conditions are as wanted
     Wait(WaitArgs),
+    /// Restart a document's server with care, and prove that its data comes back
+    Verify(VerifyArgs),
     /// Print the least IAM policy that `run` needs
     IamPolicy(IamPolicyArgs),
     /// Print the JSON Schema of documents
@@ -364,6 +366,49 @@ pub(crate) struct WaitArgs {
     pub(crate) through_stalls: bool,
     #[command(flatten)]
     pub(crate) stores: StoreArgs,
+}
+
+/// `valkeep verify`
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+A drill. It writes keys of its own under `valkeep:verify:`, notes how many keys there are, and asks for one replacement of \
+the task by giving the annotation valkeep.dev/restart a new value on the document in its store. `valkeep run` then \
+replaces the task with the care of every replacement. Meanwhile one key is written ten times a second, and when \
+another server serves and the document is Ready, every key is read back. The keys are deleted at the end; if that cannot be \
+done, they expire.
+
+It needs what `plan` needs, a connection to Valkey, and the right to write the document. A pipeline that puts the document \
+back afterwards restarts nothing.
+
+Nothing is begun unless the document is Ready, in mode Enforce, takes snapshots, and is not kept waiting by a closed \
+maintenance window.
+
+Exit codes: 0 everything that was written came back, 1 something was lost, or an error, 3 no replacement in time.")]
+pub(crate) struct VerifyArgs {
+    /// Name of the document
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Do not ask before the restart
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// How many keys are written, and read back after the restart
+    #[arg(long, default_value = "100", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) keys: u32,
+    /// How long the replacement may take
+    #[arg(long, default_value = "15m", value_name = "DURATION", value_parser = interval)]
+    pub(crate) timeout: Duration,
+    /// How often to look at the status
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = interval)]
+    pub(crate) poll: Duration,
+    /// Form of the result
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub(crate) output: TextOrJson,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
 }
 
 /// `valkeep iam-policy`

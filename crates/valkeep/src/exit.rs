@@ -11,7 +11,7 @@ pub(crate) enum Exit {
     Error,
     /// `plan`: there is something to do.
     Changes,
-    /// `wait`, `apply --wait`, `run --once`: not ready in time or stalled; `plan`: nothing to do without a person.
+    /// `wait`, `apply --wait`, `verify`, `run --once`: not ready in time or stalled; `plan`: nothing to do without a person.
     NotReady,
     /// The command line is wrong.
     Usage,
@@ -23,10 +23,10 @@ pub(crate) enum Exit {
 pub(crate) const TABLE: &str = "\
 Exit codes:
    0  done; `plan`: nothing to do
-   1  error; `validate`: there are findings
+   1  error; `validate`: there are findings; `verify`: something was lost
    2  `plan`: there is something to do
-   3  not ready: `wait`, `apply --wait` and `run --once` ended with a document that is not, or `plan` found
-      nothing to do without a person (a stalled document)
+   3  not ready: `wait`, `apply --wait`, `verify` and `run --once` ended with a document that is not, or `plan`
+      found nothing to do without a person (a stalled document)
   64  the command line is wrong
   70  a bug of valkeep";
 

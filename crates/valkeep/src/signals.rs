@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first drains, the second ends at once.
+//! SIGTERM and SIGINT: the first drains or cleans up; of a service the second ends at once.
 
 use crate::error::CommandError;
 use crate::output::talk;
@@ -21,6 +21,15 @@ pub(crate) fn shutdown() -> Result<CancellationToken, CommandError> {
         std::process::exit(128 + number);
     });
     Ok(token)
+}
+
+/// Ends with the first signal, for a command that has to clean up. From the call on no signal ends the process.
+pub(crate) fn first() -> Result<impl Future<Output = ()>, CommandError> {
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        next(&mut terminate, &mut interrupt).await;
+    })
 }
 
 async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> i32 {

@@ -12,6 +12,7 @@ mod run;
 mod schema;
 mod status;
 mod validate;
+mod verify;
 mod wait;
 
 use crate::cli::Command;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Apply(args) => block_on(apply::apply(args)),
         Command::Status(args) => block_on(status::status(args)),
         Command::Wait(args) => block_on(wait::wait(args)),
+        Command::Verify(args) => block_on(verify::verify(args)),
         Command::Import(args) => block_on(import::import(args)),
         Command::Mutate(args) => mutate::mutate(&args),
         Command::IamPolicy(args) => block_on(iam_policy::iam_policy(args)),

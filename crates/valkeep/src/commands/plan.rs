@@ -60,7 +60,8 @@ async fn document(args: &PlanArgs) -> Result<(Document, i64), CommandError> {
     Ok((document, found.entry.generation))
 }
 
-async fn observe(aws: &Aws, desired: &Desired) -> Observed {
+/// Everything that one document means, as it is.
+pub(crate) async fn observe(aws: &Aws, desired: &Desired) -> Observed {
     if !valkeep_plan::is_permitted(desired) {
         return Observed::nothing();
     }

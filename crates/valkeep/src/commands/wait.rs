@@ -91,12 +91,37 @@ pub(crate) async fn wait(args: WaitArgs) -> Result<Exit, CommandError> {
     until(&*found.store, &waiting).await
 }
 
-/// Waits until the status is as wanted, and says on stderr what goes on meanwhile.
+/// Waits until the status is as wanted, and says so on stdout.
 pub(crate) async fn until(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> Result<Exit, CommandError> {
+    match follow(store, waiting).await? {
+        Waited::AsWanted => {
+            Out::stdout().line(&format!("{}: {}", waiting.name, list(waiting.wants)))?;
+            Ok(Exit::Ok)
+        }
+        Waited::Stalled | Waited::Late { .. } => Ok(Exit::NotReady),
+    }
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The status is as wanted.
+    AsWanted,
+    /// A person is needed.
+    Stalled,
+    /// The time is over.
+    Late {
+        /// Whether anybody has looked at this version.
+        seen: bool,
+    },
+}
+
+/// Waits until the status is as wanted, and says on stderr what goes on meanwhile.
+pub(crate) async fn follow(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> Result<Waited, CommandError> {
     let started = Instant::now();
     let deadline = started + waiting.timeout;
-    let mut out = Out::stdout();
     let mut said = String::new();
+    let mut seen = false;
     let mut stalled_since = None;
     loop {
         let looked = match timeout_at(deadline, look(store, waiting)).await {
@@ -104,20 +129,20 @@ pub(crate) async fn until(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> R
             Err(_) => Err(Trouble::Passing("the store has not answered".to_owned())),
         };
         let news = match &looked {
-            Ok(Look::AsWanted) => {
-                out.line(&format!("{}: {}", waiting.name, list(waiting.wants)))?;
-                return Ok(Exit::Ok);
-            }
+            Ok(Look::AsWanted) => return Ok(Waited::AsWanted),
+            Ok(Look::NotSeen(why)) => (*why).to_owned(),
             Ok(Look::Stalled { why, long }) => {
                 let since = *stalled_since.get_or_insert_with(Instant::now);
                 if *long || since.elapsed() >= STALL_PATIENCE {
                     talk(&format!("{}: stalled: {}", waiting.name, printable(why)));
-                    return Ok(Exit::NotReady);
+                    return Ok(Waited::Stalled);
                 }
+                seen = true;
                 format!("stalled: {why}")
             }
             Ok(Look::Phase(phase)) => {
                 stalled_since = None;
+                seen = true;
                 phase.clone()
             }
             Err(Trouble::Passing(why)) => format!("cannot look: {why}"),
@@ -143,14 +168,16 @@ pub(crate) async fn until(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> R
                 list(waiting.wants),
                 waiting.timeout.as_secs()
             ));
-            return Ok(Exit::NotReady);
+            return Ok(Waited::Late { seen });
         }
         sleep_until(next).await;
     }
 }
 
-enum Look {
+pub(crate) enum Look {
     AsWanted,
+    /// Nobody has looked at this version yet.
+    NotSeen(&'static str),
     Stalled {
         why: String,
         /// By the status's own times.
@@ -159,14 +186,15 @@ enum Look {
     Phase(String),
 }
 
-enum Trouble {
+pub(crate) enum Trouble {
     /// The next look may work.
     Passing(String),
     /// It will not.
     Lasting(StoreError),
 }
 
-async fn look(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> Result<Look, Trouble> {
+/// One look at the status.
+pub(crate) async fn look(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> Result<Look, Trouble> {
     let stored = store.read_status(waiting.name).await.map_err(|error| match error {
         StoreError::Denied { .. } | StoreError::TooLarge { .. } => Trouble::Lasting(error),
         StoreError::Gone { .. } | StoreError::Missing { .. } | StoreError::Failed { .. } => {
@@ -174,15 +202,13 @@ async fn look(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> Result<Look, 
         }
     })?;
     let Some(stored) = stored else {
-        return Ok(Look::Phase(
-            "no status yet; does `valkeep run` look at this store?".to_owned(),
-        ));
+        return Ok(Look::NotSeen("no status yet; does `valkeep run` look at this store?"));
     };
     let Some(status) = Status::from_json(&stored.body) else {
         return Err(Trouble::Passing("the status is not one of valkeep's".to_owned()));
     };
     if !waiting.version.is_seen_by(&status) {
-        return Ok(Look::Phase("this version has not been looked at yet".to_owned()));
+        return Ok(Look::NotSeen("this version has not been looked at yet"));
     }
     let as_wanted = |want: &Want| {
         let condition = status.condition(want.type_);

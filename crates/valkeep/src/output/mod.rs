@@ -4,6 +4,7 @@ pub(crate) mod findings;
 pub(crate) mod plan;
 pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod verify;
 
 use crate::error::CommandError;
 use serde::Serialize;

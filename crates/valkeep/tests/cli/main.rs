@@ -10,6 +10,7 @@ mod statuses;
 mod stores;
 mod usage;
 mod validate;
+mod verify;
 mod wait;
 
 /// A test file that is not named above would never run.
