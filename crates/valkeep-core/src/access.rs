@@ -2,6 +2,8 @@
 //!
 //! What is secret can be used and not shown: it has no `Display`, cannot be serialized, and its `Debug` is `***`.
 
+use crate::SecretReference;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use zeroize::Zeroizing;
@@ -70,6 +72,49 @@ impl From<SocketAddr> for ServerTarget {
             address,
             access: ServerAccess::default(),
         }
+    }
+}
+
+/// What it takes to be let in, as a document says it: by reference, so it may be shown and written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessSpec {
+    /// The login, where the server asks for one.
+    pub login: Option<LoginSpec>,
+    /// TLS, where the server speaks it.
+    pub tls: Option<TlsSpec>,
+}
+
+/// Who valkeep is to a server, by reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginSpec {
+    /// An ACL user; none is the default user.
+    pub user: Option<UserSpec>,
+    /// Where its password lies.
+    pub password: SecretReference,
+}
+
+/// The name of an ACL user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserSpec {
+    /// This one.
+    Named(String),
+    /// It lies beside the password.
+    In(SecretReference),
+}
+
+/// How a server proves who it is, by reference.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsSpec {
+    /// Where the authorities' certificates lie, as PEM; none are those that the system trusts.
+    pub ca: Option<SecretReference>,
+    /// The name that the server's certificate must be for; none is its IP address.
+    pub server_name: Option<String>,
+}
+
+impl AccessSpec {
+    /// Whether the document names neither login nor TLS.
+    pub fn is_open(&self) -> bool {
+        self.login.is_none() && self.tls.is_none()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What one valid document means, with every default filled in and every name derived.
 
+use crate::access::AccessSpec;
 use crate::ids::{AccessPointId, FileSystemId, SecurityGroupId, SubnetId, VpcId};
 use crate::observed::AccessPoint;
 use crate::task_definition::LaunchType;
@@ -253,6 +254,8 @@ pub struct ServerSpec {
     pub maxmemory_bytes: Option<u64>,
     /// `maxmemory-policy`; none is left to Valkey.
     pub maxmemory_policy: Option<MaxmemoryPolicy>,
+    /// What it takes to be let in.
+    pub access: AccessSpec,
 }
 
 /// How a running server is changed or replaced.

@@ -46,6 +46,34 @@ impl SecretReference {
         }
     }
 
+    /// One value of the JSON object that a secret in Secrets Manager holds; without a key its whole text. `arn` is that of a
+    /// secret alone.
+    pub fn managed(arn: &str, key: Option<&str>) -> Result<Self, SecretReferenceError> {
+        match key {
+            Some(key) => Self::parse(&format!("{arn}:{key}::")),
+            None => Self::parse(arn),
+        }
+    }
+
+    /// The region that it lies in, where it says one.
+    pub fn region(&self) -> Option<&str> {
+        self.0.strip_prefix("arn:")?.split(':').nth(2)
+    }
+
+    /// The version before the current one; none of a parameter, and none where a version is named.
+    #[must_use]
+    pub fn previous(&self) -> Option<Self> {
+        match self.place() {
+            SecretPlace::Manager {
+                arn,
+                key,
+                stage: None,
+                version: None,
+            } => Self::parse(&format!("{arn}:{}:AWSPREVIOUS:", key.unwrap_or_default())).ok(),
+            SecretPlace::Manager { .. } | SecretPlace::Parameter(_) => None,
+        }
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -173,5 +201,22 @@ mod tests {
         assert_eq!(serde_json::to_value(&reference).expect("text"), SECRET);
         assert_eq!(reference.to_string(), SECRET);
         assert!(matches!(reference.place(), SecretPlace::Manager { arn: SECRET, .. }));
+        assert_eq!(reference.region(), Some("eu-west-1"));
+        assert_eq!(SecretReference::parse("/a/b").expect("it is one").region(), None);
+    }
+
+    #[test]
+    fn the_version_before_is_that_of_the_same_key() {
+        let previous = |text: String| {
+            let reference = SecretReference::parse(&text).expect("it is one");
+            reference.previous().map(|before| before.to_string())
+        };
+        assert_eq!(previous(SECRET.to_owned()), Some(format!("{SECRET}::AWSPREVIOUS:")));
+        assert_eq!(
+            previous(format!("{SECRET}:password::")),
+            Some(format!("{SECRET}:password:AWSPREVIOUS:"))
+        );
+        assert_eq!(previous(format!("{SECRET}::AWSPENDING:")), None);
+        assert_eq!(previous("/cache/password".to_owned()), None);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A document that came from `read` has forms that fit; one made otherwise is refused here with findings without position.
 
+use crate::access::access;
 use crate::types::{
     AccessPoint, Create, DELETE, DELETE_WITHOUT_BACKUP, Document, FileSystem, FirstTransition, Fsync, LOAD_STALE_DUMP,
     LOOK_NOW, LaunchType, MaintenanceWindow, MaxmemoryPolicy, Mode, Network, PerformanceMode, Persistence, Preset,
@@ -9,6 +10,7 @@ use crate::types::{
 };
 use crate::{Finding, Findings};
 use std::collections::BTreeSet;
+use valkeep_core::access::AccessSpec;
 use valkeep_core::desired::{
     AccessPointField, AccessPointSpec, Adopted, Created, Deletion, FileSystemField, FileSystemSpec, LogGroupSpec,
     Origin, Rollout, ServerSpec, ServiceSpec, TaskRoleSpec, TaskSpec, Throughput,
@@ -16,7 +18,8 @@ use valkeep_core::desired::{
 use valkeep_core::ids::{AccessPointId, FileSystemId, IdError, SecurityGroupId, SubnetId, VpcId};
 use valkeep_core::valkey::SavePoints;
 use valkeep_core::{
-    AssumedRole, Desired, Identity, Place, RoleArn, Scope, Tags, Window, desired, task_definition, units, valkey,
+    AssumedRole, Desired, Identity, Place, RoleArn, Scope, SecretReference, Tags, Window, desired, task_definition,
+    units, valkey,
 };
 
 /// Save points of the presets, as (seconds, changes).
@@ -44,10 +47,17 @@ impl Document {
             .maxmemory
             .as_deref()
             .and_then(|text| refused.maxmemory(text));
+        let access = refused.access(scope);
         let window = spec.rollout.maintenance_window.as_ref();
         let window = window.and_then(|window| refused.window(window));
-        let (Some(place), Some(network), Some(throughput), Some(save), Some((file_system_id, access_point_id))) =
-            (place, network, throughput, save, taken)
+        let (
+            Some(place),
+            Some(network),
+            Some(throughput),
+            Some(save),
+            Some((file_system_id, access_point_id)),
+            Some(access),
+        ) = (place, network, throughput, save, taken, access)
         else {
             return Err(Findings(refused.findings));
         };
@@ -92,6 +102,7 @@ impl Document {
                 stop_timeout_s: spec.rollout.stop_timeout_seconds,
                 maxmemory_bytes,
                 maxmemory_policy: spec.valkey.maxmemory_policy.map(MaxmemoryPolicy::as_valkey),
+                access,
             },
             origin: origin(spec),
             persistence: persistence(&spec.persistence, &spec.file_system.mount_path, save, append_only),
@@ -203,6 +214,43 @@ impl Refused<'_> {
             region,
             role: Some(AssumedRole { arn, external_id }),
         })
+    }
+
+    /// Login and TLS. A secret may be another account's, which its owner then lets in; it is read in the document's region.
+    fn access(&mut self, scope: &Scope) -> Option<AccessSpec> {
+        let Document { spec, origin, .. } = self.document;
+        let valkey = &spec.valkey;
+        let region = spec.region.as_ref().unwrap_or(&scope.region);
+        let access = match access(valkey.credentials_from.as_ref(), valkey.tls.as_ref()) {
+            Ok(access) => access,
+            Err((path, problem)) => {
+                self.refuse(path, problem, None);
+                return None;
+            }
+        };
+        let password = access.login.as_ref().map(|login| &login.password);
+        let ca = access.tls.as_ref().and_then(|tls| tls.ca.as_ref());
+        for (path, reference) in [
+            ("spec.valkey.credentialsFrom", password),
+            ("spec.valkey.tls.caFrom", ca),
+        ] {
+            if let Some(there) = reference
+                .and_then(SecretReference::region)
+                .filter(|there| there != region)
+            {
+                self.refuse_at(
+                    origin.references.get(path).copied(),
+                    path,
+                    format!("is in {there}, and the document's resources are in {region}, where valkeep reads it"),
+                    format!("replicate it to {region} and name that one"),
+                );
+            }
+        }
+        if access.tls.is_some() && spec.service.create.is_some() {
+            let problem = "is for services that exist, which have their certificates already";
+            self.refuse("spec.valkey.tls", problem.to_owned(), None);
+        }
+        Some(access)
     }
 
     fn id<T>(&mut self, path: &str, id: Result<T, IdError>) -> Option<T> {

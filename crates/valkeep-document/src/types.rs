@@ -3,6 +3,7 @@
 //! The comments here are the schema's descriptions: they are read in editors by people who write documents.
 //! A field whose meaning comes with a later version is not here, so that the schema tells the truth.
 
+use crate::access::{CredentialsFrom, ServerTls};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,6 +64,8 @@ pub(crate) struct Origin {
     pub(crate) region: Option<(usize, usize)>,
     /// The same of `spec.assumeRoleArn`.
     pub(crate) assume_role: Option<(usize, usize)>,
+    /// The same of each reference to a secret, by its path.
+    pub(crate) references: BTreeMap<String, (usize, usize)>,
 }
 
 impl PartialEq for Origin {
@@ -532,6 +535,15 @@ pub struct Valkey {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "MaxmemoryPolicy")]
     pub maxmemory_policy: Option<MaxmemoryPolicy>,
+    /// Where the server's password lies. A service that valkeep makes gets it from there; an adopted one has it already, and
+    /// valkeep logs in with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CredentialsFrom")]
+    pub credentials_from: Option<CredentialsFrom>,
+    /// How valkeep reaches a server that speaks TLS. Only for services that exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ServerTls")]
+    pub tls: Option<ServerTls>,
 }
 
 /// What goes when the memory is full.

@@ -91,9 +91,9 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
             "masteruser",
             "primaryuser",
         ],
-        "is about authentication, which comes with a later version: valkeep could not ask this server how it is, and a \
-         password here could be read by everyone who may read the task definition",
-        "remove it",
+        "is about authentication: a password here could be read by everyone who may read the document or the task \
+         definition",
+        "use `valkey.credentialsFrom`",
     ),
     (
         &[
@@ -106,7 +106,7 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
             "tls-replication",
             "tls-cluster",
         ],
-        "is about TLS, which comes with a later version: valkeep could not ask this server how it is",
+        "is about TLS, which valkeep gives to no service that it makes: it could not ask this server how it is",
         "remove it",
     ),
     (

@@ -25,8 +25,6 @@ pub(super) struct Map<'n> {
     at: At,
     entries: &'n [(Key, Node)],
     known: Vec<&'static str>,
-    /// Names that a later version knows; they are never suggested.
-    later: Vec<&'static str>,
 }
 
 impl<'n> Field<'n> {
@@ -56,7 +54,6 @@ impl<'n> Field<'n> {
                 at: self.name_at,
                 entries,
                 known: Vec::new(),
-                later: Vec::new(),
             }),
             _ => self.unfit(report, "a map of fields", None),
         }
@@ -113,6 +110,11 @@ impl<'n> Field<'n> {
             }
             _ => self.unfit(report, "`true` or `false`", None),
         }
+    }
+
+    /// Whether it is a text of any kind, also one that YAML takes for a number.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(&self.node.value, Value::Text { .. })
     }
 
     pub(super) fn is_zero(&self) -> bool {
@@ -337,24 +339,11 @@ impl<'n> Map<'n> {
         })
     }
 
-    /// A field whose meaning comes with a later version: it is refused, whatever its value.
-    pub(super) fn later(&mut self, report: &mut Report, name: &'static str, what: &str, instead: &str) {
-        self.later.push(name);
-        if let Some(field) = self.find(name) {
-            report.say(
-                field.name_at,
-                &field.path,
-                format!("{what} comes with a later version of valkeep"),
-                instead,
-            );
-        }
-    }
-
     /// Reports what was not taken, with what to do about it: `advice` on names that are often tried here, else the
     /// nearest name, else the place where a field of that name belongs.
     pub(super) fn finish(self, report: &mut Report, advice: &[(&str, &str)]) {
         for (key, _) in self.entries {
-            if self.known.contains(&key.text.as_str()) || self.later.contains(&key.text.as_str()) {
+            if self.known.contains(&key.text.as_str()) {
                 continue;
             }
             if report.is_full() {

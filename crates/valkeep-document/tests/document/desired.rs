@@ -4,7 +4,7 @@ use crate::manifests;
 use valkeep_core::desired::{Persistence, Rollout, StaleDump, Throughput};
 use valkeep_core::valkey::MaxmemoryPolicy;
 use valkeep_core::{Desired, Scope, Window};
-use valkeep_document::{Document, MaintenanceWindow, Preset, SaveRule, read};
+use valkeep_document::{CredentialsFrom, Document, MaintenanceWindow, Preset, SaveRule, read};
 
 fn scope() -> Scope {
     Scope {
@@ -203,6 +203,45 @@ fn another_partition_is_a_finding_at_its_place() {
 }
 
 #[test]
+fn a_login_is_a_reference_that_ecs_takes_too() {
+    use valkeep_core::access::{TlsSpec, UserSpec};
+    const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:cache-AbCdEf";
+    let secret = desired("valid/access-secret.yaml").server.access.login.unwrap();
+    assert_eq!(secret.password.as_str(), format!("{SECRET}:password::"));
+    let Some(UserSpec::In(user)) = secret.user else {
+        panic!("no user")
+    };
+    assert_eq!(user.as_str(), format!("{SECRET}:username::"));
+
+    let whole = desired("valid/access-whole-secret.yaml").server.access;
+    assert_eq!(whole.tls, None);
+    let login = whole.login.unwrap();
+    assert_eq!(login.password.as_str(), SECRET);
+    assert_eq!(login.user, Some(UserSpec::Named("valkeep".to_owned())));
+
+    let adopted = desired("valid/access-adopted.yaml").server.access;
+    assert_eq!(adopted.login.unwrap().password.as_str(), "/cache/password");
+    let TlsSpec { ca, server_name } = adopted.tls.unwrap();
+    assert_eq!(ca.unwrap().region(), Some("eu-west-1"));
+    assert_eq!(server_name.as_deref(), Some("valkey.example.com"));
+    assert!(desired("examples/minimal.yaml").server.access.is_open());
+}
+
+#[test]
+fn a_secret_in_another_region_is_a_finding_at_its_place() {
+    let mut document = document("valid/access-secret.yaml");
+    document.spec.region = Some("eu-central-1".into());
+    let findings = document.desired(&scope(), 1).unwrap_err();
+    assert_eq!(findings.0.len(), 1, "{findings}");
+    assert_eq!(findings.0[0].path, "spec.valkey.credentialsFrom");
+    assert!(findings.0[0].line > 1 && findings.0[0].column == 18, "{findings}");
+    assert!(
+        findings.to_string().contains("replicate it to eu-central-1"),
+        "{findings}"
+    );
+}
+
+#[test]
 fn a_document_made_by_hand_is_checked_for_what_has_no_meaning() {
     let mut document = document("examples/minimal.yaml");
     document.spec.network.subnet_ids = vec!["nonsense".into()];
@@ -211,6 +250,7 @@ fn a_document_made_by_hand_is_checked_for_what_has_no_meaning() {
     document.spec.persistence.snapshots.preset = Preset::Custom;
     document.spec.persistence.append_only.enabled = true;
     document.spec.valkey.maxmemory = Some("much".into());
+    document.spec.valkey.credentials_from = Some(CredentialsFrom::default());
     document.spec.rollout.maintenance_window = Some(MaintenanceWindow {
         cron: "0 2 30 2 *".into(),
         duration_minutes: 120,
@@ -223,6 +263,7 @@ fn a_document_made_by_hand_is_checked_for_what_has_no_meaning() {
     assert!(paths.contains(&"spec.fileSystem.provisionedMibps"), "{findings}");
     assert!(paths.contains(&"spec.persistence.snapshots.rules"), "{findings}");
     assert!(paths.contains(&"spec.valkey.maxmemory"), "{findings}");
+    assert!(paths.contains(&"spec.valkey.credentialsFrom"), "{findings}");
     assert!(paths.contains(&"spec.rollout.maintenanceWindow"), "{findings}");
 
     document.spec.persistence.snapshots.rules = Some(vec![SaveRule { seconds: 1, changes: 1 }]);

@@ -3,11 +3,13 @@
 mod aws;
 mod files;
 mod names;
+mod secrets;
 mod windows;
 
 pub(super) use aws::*;
 pub(super) use files::*;
 pub(super) use names::*;
+pub(super) use secrets::*;
 pub(super) use windows::*;
 
 use super::report::Wrong;

@@ -3,6 +3,7 @@
 //! One function per type, which takes every field and makes the value. Types, defaults and this walk are compared with a
 //! second reader in the tests.
 
+mod access;
 mod file_system;
 mod network;
 mod persistence;
@@ -16,6 +17,7 @@ use super::report::{Report, Wrong, quote};
 use super::tree::{At, Node, join};
 use super::walk::Field;
 use crate::types::{ApiVersion, Document, Kind, LOOK_NOW, Metadata, Mode, Origin, PERMISSIONS, RESTART, Spec};
+use access::References;
 use file_system::file_system;
 use network::network;
 use persistence::persistence;
@@ -54,7 +56,14 @@ pub(super) fn document(file: &str, root: &Node, report: &mut Report) -> Option<D
         report,
         &[("status", "remove it: valkeep writes the status to a place of its own")],
     );
-    let (spec, [region, assume_role]) = spec?;
+    let (
+        spec,
+        Places {
+            region,
+            assume_role,
+            references,
+        },
+    ) = spec?;
     let position = |at: Option<At>| at.map(|at| (at.line, at.column));
     let document = Document {
         api_version: api_version?,
@@ -65,6 +74,10 @@ pub(super) fn document(file: &str, root: &Node, report: &mut Report) -> Option<D
             file: file.to_owned(),
             region: position(region),
             assume_role: position(assume_role),
+            references: references
+                .into_iter()
+                .map(|(path, at)| (path, (at.line, at.column)))
+                .collect(),
         },
     };
     Some(document.filled())
@@ -155,8 +168,14 @@ fn reserved(
     good
 }
 
-/// The spec, and where its region and its role stand.
-fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, [Option<At>; 2])> {
+/// Where stands what can only be judged once it is known where valkeep runs.
+struct Places {
+    region: Option<At>,
+    assume_role: Option<At>,
+    references: References,
+}
+
+fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, Places)> {
     let mut map = field.map(report)?;
     let mode = or_default(map.take("mode"), |field| {
         let modes = [
@@ -206,7 +225,10 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, [Option<At>; 2]
         )
         .and_then(|field| network(&field, report));
     let file_system = or_default(map.take("fileSystem"), |field| file_system(&field, root_access, report));
-    let valkey = or_default(map.take("valkey"), |field| valkey(&field, &task, report));
+    let mut references = References::new();
+    let valkey = or_default(map.take("valkey"), |field| {
+        valkey(&field, &task, &mut references, report)
+    });
     let persistence = or_default(map.take("persistence"), |field| persistence(&field, report));
     let rollout = or_default(map.take("rollout"), |field| rollout(&field, &task, report));
     let tags = or_default(map.take("tags"), |field| {
@@ -237,7 +259,12 @@ fn spec(field: &Field<'_>, report: &mut Report) -> Option<(Spec, [Option<At>; 2]
         rollout: rollout?,
         tags: tags?,
     };
-    Some((spec, [region_at, role_at]))
+    let places = Places {
+        region: region_at,
+        assume_role: role_at,
+        references,
+    };
+    Some((spec, places))
 }
 
 /// A field that may be left out, with its default. None when it is there and does not fit.

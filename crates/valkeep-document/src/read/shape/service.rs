@@ -18,6 +18,7 @@ pub(super) struct Task {
     pub(super) created: bool,
     pub(super) launch_type: Option<LaunchType>,
     pub(super) memory_mib: Option<u32>,
+    pub(super) has_execution_role: bool,
 }
 
 pub(super) fn service(field: &Field<'_>, task: &mut Task, report: &mut Report) -> Option<Service> {
@@ -63,6 +64,7 @@ fn create(field: &Field<'_>, task: &mut Task, report: &mut Report) -> Option<Cre
     let (cpu, memory_mib) = size(&mut map, field, launch_type, report);
     (task.launch_type, task.memory_mib) = (launch_type, memory_mib);
     let execution_role_field = map.take("executionRoleArn");
+    task.has_execution_role = execution_role_field.is_some();
     if execution_role_field.is_none() && launch_type == Some(LaunchType::Fargate) {
         report.say(
             field.at(),

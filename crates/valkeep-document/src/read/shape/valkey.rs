@@ -3,6 +3,7 @@
 use super::super::forms;
 use super::super::report::{Report, quote};
 use super::super::walk::Field;
+use super::access::{NO_PASSWORD, References, credentials, tls};
 use super::optional;
 use super::service::Task;
 use crate::types::{MaxmemoryPolicy, Valkey};
@@ -19,7 +20,12 @@ const POLICIES: &[(&str, MaxmemoryPolicy)] = &[
     ("volatile-ttl", MaxmemoryPolicy::VolatileTtl),
 ];
 
-pub(super) fn valkey(field: &Field<'_>, task: &Task, report: &mut Report) -> Option<Valkey> {
+pub(super) fn valkey(
+    field: &Field<'_>,
+    task: &Task,
+    references: &mut References,
+    report: &mut Report,
+) -> Option<Valkey> {
     let mut map = field.map(report)?;
     let maxmemory = optional(map.take("maxmemory"), |field| {
         let text = field.text(report, forms::maxmemory)?;
@@ -39,11 +45,23 @@ pub(super) fn valkey(field: &Field<'_>, task: &Task, report: &mut Report) -> Opt
         Some(text)
     });
     let maxmemory_policy = optional(map.take("maxmemoryPolicy"), |field| field.choice(report, POLICIES, &[]));
-    map.later(report, "credentialsFrom", "authentication", "remove it");
-    map.later(report, "tls", "TLS", "remove it");
-    map.finish(report, &[]);
+    let credentials_from = optional(map.take("credentialsFrom"), |field| {
+        credentials(&field, task, references, report)
+    });
+    let tls = optional(map.take("tls"), |field| tls(&field, task, references, report));
+    map.finish(
+        report,
+        &[
+            ("password", NO_PASSWORD),
+            ("requirepass", NO_PASSWORD),
+            ("credentials", NO_PASSWORD),
+            ("auth", NO_PASSWORD),
+        ],
+    );
     Some(Valkey {
         maxmemory: maxmemory?,
         maxmemory_policy: maxmemory_policy?,
+        credentials_from: credentials_from?,
+        tls: tls?,
     })
 }
