@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use valkeep_aws::Aws;
 use valkeep_core::ports::World;
 use valkeep_core::{Desired, Observed, Plan, Step, StepFailure, Timestamp};
-use valkeep_engine::{act_on, ask_server};
+use valkeep_engine::{Keyring, act_on, ask_server};
 use valkeep_plan::{critic, fold, is_permitted, plan};
 
 /// The chain of dependent steps is nine; twelve rounds leave room, as in the engine.
@@ -34,13 +34,14 @@ pub async fn pass(
     desired: Desired,
     now: impl Fn() -> Timestamp,
 ) -> Result<Pass> {
+    let keyring = Keyring::default();
     let mut observed = if is_permitted(&desired) {
         world.observe(&desired).await
     } else {
         Observed::nothing()
     };
     if let Some(valkey) = valkey {
-        ask_server(valkey, &desired, &mut observed).await;
+        ask_server(world, valkey, &keyring, &desired, &mut observed).await;
     }
     let mut pass = Pass {
         plan: plan(&desired, &observed, now()),
@@ -58,7 +59,7 @@ pub async fn pass(
         }
         for step in std::mem::take(&mut pass.plan.steps) {
             let done = match valkey {
-                Some(valkey) => act_on(world, valkey, &pass.desired, &step).await,
+                Some(valkey) => act_on(world, valkey, &keyring, &pass.desired, &step).await,
                 None => world.act(&pass.desired, &step).await,
             };
             match done {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
-use valkeep_core::access::ServerTarget;
+use valkeep_core::access::{Login, ServerTarget};
 use valkeep_core::ports::Servers;
 use valkeep_core::valkey::{AppendOnly, ServerChange, ServerSettings};
 use valkeep_core::{Doubt, DoubtKind, Failure, FailureKind, Timestamp, ValkeyInfo};
@@ -99,6 +99,10 @@ impl Servers for ToldValkey {
     ) -> Result<(), Failure> {
         self.told().change(run_id, change)
     }
+
+    async fn set_password(&self, _: impl Into<ServerTarget> + Send, run_id: &str, _: &Login) -> Result<(), Failure> {
+        self.told().change(run_id, &ServerChange::Password)
+    }
 }
 
 impl Told {
@@ -134,6 +138,7 @@ impl Told {
             Err(doubt) => return Err(fail(FailureKind::NoAnswer, "Timeout", doubt.message.clone())),
         };
         match change {
+            ServerChange::Password => {}
             ServerChange::Save => {
                 (info.last_save, info.last_save_ok, info.changes_since_save) = (now, true, 0);
                 info.saves_started += 1;

@@ -9,14 +9,14 @@ use aws_sdk_ecs::operation::register_task_definition::builders::RegisterTaskDefi
 use aws_sdk_ecs::types::{
     Compatibility, ContainerDefinition, CpuArchitecture, EfsAuthorizationConfig, EfsAuthorizationConfigIam,
     EfsTransitEncryption, EfsVolumeConfiguration, HealthCheck as SdkHealthCheck, KeyValuePair, LogConfiguration,
-    LogDriver, MountPoint, NetworkMode, OsFamily, PortMapping, TaskDefinition as SdkDefinition, TransportProtocol,
-    Volume,
+    LogDriver, MountPoint, NetworkMode, OsFamily, PortMapping, Secret, TaskDefinition as SdkDefinition,
+    TransportProtocol, Volume,
 };
 use std::collections::BTreeMap;
-use valkeep_core::TaskDefinition;
 use valkeep_core::ids::{AccessPointId, FileSystemId};
 use valkeep_core::task_definition::{Container, EfsVolume, HealthCheck, LaunchType};
 use valkeep_core::units::scaled;
+use valkeep_core::{SecretReference, TaskDefinition};
 
 /// What ECS takes for a health check that leaves a value out.
 const HEALTH_INTERVAL_S: u32 = 30;
@@ -70,6 +70,7 @@ fn render_container(
         user,
         port,
         environment,
+        secrets,
         mount_path,
         log_group,
         log_region,
@@ -110,6 +111,9 @@ fn render_container(
         .health_check(health);
     for (name, value) in environment {
         definition = definition.environment(KeyValuePair::builder().name(name).value(value).build());
+    }
+    for (name, reference) in secrets {
+        definition = definition.secrets(Secret::builder().name(name).value_from(reference.as_str()).build()?);
     }
     if let (Some(path), Some(volume)) = (mount_path, volume) {
         let mount = MountPoint::builder()
@@ -241,6 +245,11 @@ fn parse_container(found: &ContainerDefinition, memory_mib: u32, volume: Option<
     for pair in found.environment() {
         environment.insert(pair.name()?.to_owned(), pair.value().unwrap_or_default().to_owned());
     }
+    let mut secrets = BTreeMap::new();
+    for secret in found.secrets() {
+        let reference = SecretReference::parse(secret.value_from()).ok()?;
+        secrets.insert(secret.name().to_owned(), reference);
+    }
     let (log_group, log_region) = parse_log(found.log_configuration()?, &name)?;
     Some(Container {
         image: found.image()?.to_owned(),
@@ -249,6 +258,7 @@ fn parse_container(found: &ContainerDefinition, memory_mib: u32, volume: Option<
         user: found.user().map(ToOwned::to_owned),
         port: u16::try_from(port).ok()?,
         environment,
+        secrets,
         mount_path,
         log_group,
         log_region,
@@ -290,7 +300,6 @@ fn does_more_than_ours(found: &ContainerDefinition) -> bool {
         || !found.links().is_empty()
         || !found.environment_files().is_empty()
         || !found.volumes_from().is_empty()
-        || !found.secrets().is_empty()
         || !found.depends_on().is_empty()
         || !found.dns_servers().is_empty()
         || !found.dns_search_domains().is_empty()
@@ -361,7 +370,7 @@ mod tests {
                 container.environment.get_or_insert_default();
                 container.mount_points.get_or_insert_default();
                 container.volumes_from.get_or_insert_default();
-                container.secrets.get_or_insert_default();
+                container.secrets.get_or_insert_default().reverse();
                 container.ulimits.get_or_insert_default();
                 container
             })
@@ -394,6 +403,14 @@ mod tests {
             .build()
     }
 
+    fn reference() -> impl Strategy<Value = SecretReference> {
+        prop_oneof![
+            "/[a-z]{1,9}",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:[a-z]{1,9}(:[a-z]{1,9}::)?",
+        ]
+        .prop_map(|text| SecretReference::parse(&text).expect("a reference"))
+    }
+
     fn any_definition() -> impl Strategy<Value = TaskDefinition> {
         let words = || prop::collection::vec("[ -~]{0,20}", 0..4);
         let health = (words(), 5u32..300, 2u32..60, 1u32..10, 0u32..300).prop_map(
@@ -416,6 +433,7 @@ mod tests {
             (
                 1u16..,
                 prop::collection::btree_map("[A-Z]{1,6}", "[ -~]{0,9}", 0..4),
+                prop::collection::btree_map("[A-Z]{1,6}", reference(), 0..3),
                 "/[a-z]{1,9}",
             ),
             ("[a-z/]{1,20}", "[a-z0-9-]{1,12}", 2u32..121, health),
@@ -426,7 +444,7 @@ mod tests {
             container,
         )
             .prop_map(|(names, (cpu, memory_mib, fargate, mounted), container)| {
-                let ((name, image, entry_point, command, user), (port, environment, path), rest) = container;
+                let ((name, image, entry_point, command, user), (port, environment, secrets, path), rest) = container;
                 let (log_group, log_region, stop_timeout_s, health_check) = rest;
                 TaskDefinition {
                     family: names.0,
@@ -443,6 +461,7 @@ mod tests {
                         user,
                         port,
                         environment,
+                        secrets,
                         mount_path: mounted.then_some(path),
                         log_group,
                         log_region,

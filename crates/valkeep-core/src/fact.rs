@@ -38,6 +38,8 @@ pub enum DoubtKind {
     NotListening,
     /// AWS answered 5xx.
     ServerError,
+    /// The server refuses the login, or asks for one.
+    NotLetIn,
     /// It was not looked at, because what it belongs to is not there yet.
     NotLooked,
     /// Anything else; the message says what.

@@ -63,6 +63,8 @@ pub struct Observed {
     pub valkey: Fact<ValkeyInfo>,
     /// Its settings that valkeep keeps true ([`crate::valkey::SERVER_SETTINGS`]).
     pub server_settings: Fact<ServerSettings>,
+    /// The server let valkeep in with another password than the document's by now, or without one.
+    pub former_login: bool,
 }
 
 /// The desired subnets.
@@ -462,6 +464,7 @@ impl Observed {
             tasks: Fact::not_looked("ecs:ListTasks"),
             valkey: Fact::not_looked("valkey:INFO"),
             server_settings: Fact::not_looked("valkey:CONFIG GET"),
+            former_login: false,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Plain traits without a runtime; each has a real implementation and one for tests.
 
-use crate::access::{Secret, ServerTarget};
+use crate::access::{Login, Secret, ServerTarget};
 use crate::valkey::{ServerChange, ServerSettings};
 use crate::{Desired, Done, Doubt, Failure, Observed, SecretReference, Step, Timestamp, ValkeyInfo};
 use std::future::Future;
@@ -38,6 +38,15 @@ pub trait Servers: Send + Sync + 'static {
         target: impl Into<ServerTarget> + Send,
         run_id: &str,
         change: &ServerChange,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Gives the default user and the login's own user this password in place of every other, on the process with this run
+    /// id. Connections that are open stay so.
+    fn set_password(
+        &self,
+        target: impl Into<ServerTarget> + Send,
+        run_id: &str,
+        login: &Login,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 

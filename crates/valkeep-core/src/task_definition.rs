@@ -1,5 +1,7 @@
 //! The task definition as valkeep renders it, in a form that compares.
 
+use crate::SecretReference;
+use crate::access::{LoginSpec, UserSpec};
 use crate::ids::{AccessPointId, FileSystemId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -44,6 +46,9 @@ pub struct Container {
     pub port: u16,
     /// Environment, sorted.
     pub environment: BTreeMap<String, String>,
+    /// Variables that ECS fills in from secrets when it starts the task, sorted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretReference>,
     /// Where the volume is mounted.
     pub mount_path: Option<String>,
     /// CloudWatch log group; the stream prefix is the container's name.
@@ -99,6 +104,22 @@ impl LaunchType {
             LaunchType::Fargate => "FARGATE",
             LaunchType::Ec2 => "EC2",
         }
+    }
+}
+
+/// The variable that holds the server's password, until it starts.
+pub const ENV_PASSWORD: &str = "VALKEEP_PASSWORD";
+/// The variable that holds the name of its ACL user.
+pub const ENV_USER: &str = "VALKEEP_USER";
+
+impl Container {
+    /// The login that its server was started with, where valkeep rendered one.
+    pub fn login(&self) -> Option<LoginSpec> {
+        let named = self.environment.get(ENV_USER).cloned().map(UserSpec::Named);
+        Some(LoginSpec {
+            password: self.secrets.get(ENV_PASSWORD)?.clone(),
+            user: named.or_else(|| self.secrets.get(ENV_USER).cloned().map(UserSpec::In)),
+        })
     }
 }
 

@@ -205,6 +205,8 @@ pub enum ServerChange {
         /// What it becomes.
         to: String,
     },
+    /// `ACL SETUSER`: the password becomes the one that the document refers to now. It is in no step; whoever acts has it.
+    Password,
 }
 
 impl ServerChange {
@@ -213,6 +215,7 @@ impl ServerChange {
         match self {
             ServerChange::Save => "valkey:BGSAVE",
             ServerChange::Set { .. } => "valkey:CONFIG SET",
+            ServerChange::Password => "valkey:ACL SETUSER",
         }
     }
 }

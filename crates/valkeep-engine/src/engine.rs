@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use valkeep_core::Scope;
-use valkeep_core::ports::{Clock, Servers, World};
+use valkeep_core::ports::{Clock, Secrets, Servers, World};
 use valkeep_store::{DocumentStore, LeaseStore, StoreUrl};
 
 /// Valkeys asked at the same time. 1,000 that do not answer for 3 s each then take 24 s, less than the time between two
@@ -54,7 +54,7 @@ pub struct Finished {
     pub report: Report,
 }
 
-impl<W: World, S: Servers, C: Clock> Engine<W, S, C> {
+impl<W: World + Secrets, S: Servers, C: Clock> Engine<W, S, C> {
     /// Nothing happens before [`Engine::run`] or [`Engine::once`].
     pub fn new(
         settings: Settings,
@@ -227,7 +227,7 @@ async fn not_led(mut snapshots: watch::Receiver<Snapshot>, patience: Duration) {
 }
 
 /// One term: works from nothing until `shutdown`, or until the mandate ends.
-async fn term<W: World, S: Servers, C: Clock>(
+async fn term<W: World + Secrets, S: Servers, C: Clock>(
     parts: &Parts<W, S, C>,
     mandate: Mandate,
     stats: &watch::Sender<QueueStats>,
@@ -301,7 +301,7 @@ fn unlisted(stores: &[Arc<dyn DocumentStore>]) -> Vec<StoreState> {
 }
 
 /// Polls every store at its own pace, so that a slow one delays no other.
-async fn poll_all<W: World, S: Servers, C: Clock>(keeper: Arc<Keeper<W, S, C>>, gate: watch::Sender<bool>) {
+async fn poll_all<W: World + Secrets, S: Servers, C: Clock>(keeper: Arc<Keeper<W, S, C>>, gate: watch::Sender<bool>) {
     let urls: Arc<[StoreUrl]> = keeper.parts.stores.iter().map(|store| store.url().clone()).collect();
     let sources: Vec<Arc<Source>> = keeper
         .parts
@@ -332,7 +332,7 @@ async fn poll_all<W: World, S: Servers, C: Clock>(keeper: Arc<Keeper<W, S, C>>, 
 }
 
 /// One poll of one store.
-async fn poll<W: World, S: Servers, C: Clock>(
+async fn poll<W: World + Secrets, S: Servers, C: Clock>(
     keeper: &Arc<Keeper<W, S, C>>,
     source: &Arc<Source>,
     urls: &Arc<[StoreUrl]>,
@@ -372,7 +372,7 @@ async fn poll<W: World, S: Servers, C: Clock>(
 }
 
 /// Says once when a store cannot be listed, and once when it can again; everything else goes into the snapshot.
-fn tell_store<W: World, S: Servers, C: Clock>(
+fn tell_store<W: World + Secrets, S: Servers, C: Clock>(
     keeper: &Keeper<W, S, C>,
     source: &Source,
     listed: Result<usize, String>,
@@ -410,7 +410,7 @@ fn tell_store<W: World, S: Servers, C: Clock>(
 }
 
 /// Asks every serving Valkey, again and again.
-async fn probe_all<W: World, S: Servers, C: Clock>(keeper: Arc<Keeper<W, S, C>>) {
+async fn probe_all<W: World + Secrets, S: Servers, C: Clock>(keeper: Arc<Keeper<W, S, C>>) {
     let mut ticks = tokio::time::interval(keeper.parts.settings.probe);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

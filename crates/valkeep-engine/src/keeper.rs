@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use valkeep_core::desired::Mode;
-use valkeep_core::ports::{Clock, Servers, World};
+use valkeep_core::ports::{Clock, Secrets, Servers, World};
 use valkeep_core::{ConditionType, Desired, DoubtKind, Fact, HoldKind, HoldReason, Scope, Timestamp};
 use valkeep_document::status::Status;
 use valkeep_plan::{Context, assess, plan};
@@ -78,7 +78,7 @@ pub(crate) struct Keeper<W, S, C> {
     pub(crate) slots: Mutex<HashMap<DocumentKey, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
-impl<W: World, S: Servers, C: Clock> Keeper<W, S, C> {
+impl<W: World + Secrets, S: Servers, C: Clock> Keeper<W, S, C> {
     pub(crate) fn new(parts: Parts<W, S, C>, mandate: Mandate, nudges: mpsc::Sender<Nudge<DocumentKey>>) -> Self {
         Self {
             pace: Mutex::default(),
@@ -169,6 +169,7 @@ impl<W: World, S: Servers, C: Clock> Keeper<W, S, C> {
             &self.mandate,
             &self.stop,
             || lock(&self.table).view(key).is_some_and(|now| now.is_as(view)),
+            &memory.keyring,
             desired,
         )
         .await;
@@ -334,7 +335,8 @@ impl<W: World, S: Servers, C: Clock> Keeper<W, S, C> {
         });
     }
 
-    /// Asks the Valkey of one document, apart from its passes: no call to AWS. Skipped while a pass is under way, which
+    /// Asks the Valkey of one document, apart from its passes: no call to AWS but for
+    /// a password that is not known or was refused. Skipped while a pass is under way, which
     /// asks by itself. A status that could not be written is tried again by the way.
     pub(crate) async fn ask(&self, key: DocumentKey) {
         let Some(view) = lock(&self.table).view(&key) else {
@@ -371,7 +373,14 @@ impl<W: World, S: Servers, C: Clock> Keeper<W, S, C> {
             return false;
         }
         let stale = pass.observed.valkey.clone();
-        ask_server(&*self.parts.servers, desired, &mut pass.observed).await;
+        ask_server(
+            &*self.parts.world,
+            &*self.parts.servers,
+            &memory.keyring,
+            desired,
+            &mut pass.observed,
+        )
+        .await;
         let mut nudge = match (&stale, &pass.observed.valkey) {
             (Fact::Present(old), Fact::Present(new)) if old.run_id != new.run_id => {
                 info!(%key, document = desired.document, "another Valkey process answers; looking again");

@@ -10,6 +10,7 @@ mod elector;
 mod engine;
 mod figures;
 mod keeper;
+mod keyring;
 mod lanes;
 mod mandate;
 mod memory;
@@ -26,6 +27,7 @@ mod table;
 
 pub use elector::Candidate;
 pub use engine::{Engine, Finished, Report};
+pub use keyring::Keyring;
 pub use queue::{Drained, QueueStats};
 pub use servers::{act_on, ask_server};
 pub use settings::{DOCUMENTS_MAX, LeaseTiming, Settings};

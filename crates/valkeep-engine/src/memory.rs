@@ -1,6 +1,7 @@
 //! What is remembered of one document between two passes. Losing it all costs one read of the status and some log lines;
 //! nothing that decides rests on it.
 
+use crate::keyring::Keyring;
 use crate::pass::Pass;
 use crate::status_file::StatusFile;
 use crate::table::{Good, View};
@@ -12,6 +13,8 @@ use valkeep_plan::assess::PreviousServer;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) file: StatusFile,
+    /// What lets valkeep in to the server.
+    pub(crate) keyring: Keyring,
     /// The last pass, for looks at Valkey between passes.
     pub(crate) last: Option<Last>,
     /// The revision that was fully converged: what its next pass has to change is drift. Not the generation, of which two

@@ -5,6 +5,7 @@
 //! Keeps nothing: what it needs comes in, what it found goes out, so it may be cut off at any await and the next one
 //! starts from what AWS says. It must not know stores, status or the queue.
 
+use crate::keyring::Keyring;
 use crate::mandate::{Ended, Mandate};
 use crate::servers::{act_on, ask_server};
 use futures_util::StreamExt;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use valkeep_core::desired::Mode;
-use valkeep_core::ports::{Clock, Servers, World};
+use valkeep_core::ports::{Clock, Secrets, Servers, World};
 use valkeep_core::valkey::{SETTING_FENCE, ServerChange};
 use valkeep_core::{
     Desired, Failure, FailureKind, Hold, HoldKind, HoldReason, Observed, Plan, Resource, Step, StepFailure,
@@ -63,16 +64,18 @@ impl<'a> Permit<'a> {
 
 /// Runs one pass. `stop` ends it between two rounds, and so does a newer version of the document (`is_current`): what a
 /// document no longer says is not carried on with. The end of the mandate ends it before its next step.
-pub(crate) async fn pass<W: World, S: Servers, C: Clock>(
+#[expect(clippy::too_many_arguments, reason = "everything that a pass knows comes in")]
+pub(crate) async fn pass<W: World + Secrets, S: Servers, C: Clock>(
     world: &W,
     servers: &S,
     clock: &C,
     mandate: &Mandate,
     stop: &CancellationToken,
     is_current: impl Fn() -> bool,
+    keyring: &Keyring,
     desired: &Desired,
 ) -> Pass {
-    let observed = look(world, servers, desired).await;
+    let observed = look(world, servers, keyring, desired).await;
     let mut found = Pass {
         plan: plan(desired, &observed, clock.now()),
         observed,
@@ -113,11 +116,11 @@ pub(crate) async fn pass<W: World, S: Servers, C: Clock>(
             .collect();
         if !steps.is_empty() {
             debug!(document = desired.document, round, steps = steps.len(), "acting");
-            act(world, servers, mandate, permit, steps, &mut found).await;
+            act(world, servers, keyring, mandate, permit, steps, &mut found).await;
         } else if found.done.len() > unseen && plan_now.holds.iter().any(|hold| hold.kind == HoldKind::Waiting) {
             // Something waits, perhaps only for what was just made; what is usable at once is gone on with at once.
             unseen = found.done.len();
-            found.observed = look(world, servers, desired).await;
+            found.observed = look(world, servers, keyring, desired).await;
         } else {
             break;
         }
@@ -127,19 +130,25 @@ pub(crate) async fn pass<W: World, S: Servers, C: Clock>(
 }
 
 /// At AWS, and at the server that serves. Not in the name of a document that names what the operator does not permit.
-async fn look<W: World, S: Servers>(world: &W, servers: &S, desired: &Desired) -> Observed {
+async fn look<W: World + Secrets, S: Servers>(
+    world: &W,
+    servers: &S,
+    keyring: &Keyring,
+    desired: &Desired,
+) -> Observed {
     if !is_permitted(desired) {
         return Observed::nothing();
     }
     let mut observed = world.observe(desired).await;
-    ask_server(servers, desired, &mut observed).await;
+    ask_server(world, servers, keyring, desired, &mut observed).await;
     observed
 }
 
 /// All steps of one round. They are independent of each other, so one that fails stops no other.
-async fn act<W: World, S: Servers>(
+async fn act<W: World + Secrets, S: Servers>(
     world: &W,
     servers: &S,
+    keyring: &Keyring,
     mandate: &Mandate,
     Permit { desired }: Permit<'_>,
     steps: Vec<Step>,
@@ -147,7 +156,9 @@ async fn act<W: World, S: Servers>(
 ) {
     let mut results = futures_util::stream::iter(steps)
         .map(|step| async move {
-            let result = mandate.within(ACT_ROOM, act_on(world, servers, desired, &step)).await;
+            let result = mandate
+                .within(ACT_ROOM, act_on(world, servers, keyring, desired, &step))
+                .await;
             (step, result)
         })
         .buffer_unordered(ACTS);
@@ -244,7 +255,7 @@ fn is_repair(step: &Step) -> bool {
     match step {
         Step::Tag { .. } | Step::ClearStarting { .. } | Step::UpdateService { force: true, .. } => false,
         Step::ChangeServer { change, .. } => match change {
-            ServerChange::Save => false,
+            ServerChange::Save | ServerChange::Password => false,
             ServerChange::Set { name, .. } => name != SETTING_FENCE,
         },
         _ => true,

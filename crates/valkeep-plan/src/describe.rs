@@ -248,6 +248,11 @@ pub fn describe_step(step: &Step) -> StepText {
         ),
         Step::ChangeServer { address, change, .. } => match change {
             ServerChange::Save => ("save", address.to_string(), Changes::new()),
+            ServerChange::Password => (
+                "set",
+                address.to_string(),
+                one("password", None, Some("what the secret is now".to_owned())),
+            ),
             ServerChange::Set { name, from, to } => (
                 "set",
                 address.to_string(),
@@ -363,6 +368,12 @@ fn definition_fields(definition: &TaskDefinition) -> Changes {
             .environment
             .iter()
             .map(|(key, value)| ("environment", format!("{key}={value}"))),
+    );
+    fields.extend(
+        container
+            .secrets
+            .iter()
+            .map(|(key, reference)| ("secret", format!("{key} from {reference}"))),
     );
     fields
         .into_iter()

@@ -210,6 +210,7 @@ pub(crate) fn doubt_hold(place: &Place, resource: Resource, what: &str, doubt: &
             HoldReason::Unreachable,
             "check that valkeep reaches the endpoint of this service: route, VPC endpoint, DNS".to_owned(),
         ),
+        DoubtKind::NotLetIn => (HoldReason::ServerUnreachable, LET_IN.to_owned()),
         DoubtKind::ServerError => (HoldReason::ServerError, "nothing: valkeep looks again".to_owned()),
         DoubtKind::NotLooked => (HoldReason::Dependency, "nothing: valkeep looks again".to_owned()),
         DoubtKind::Other => (HoldReason::CallFailed, format!("see what {call} answered")),
@@ -223,6 +224,10 @@ pub(crate) fn doubt_hold(place: &Place, resource: Resource, what: &str, doubt: &
         until: None,
     }
 }
+
+/// What to do about a server that does not let valkeep in.
+pub(crate) const LET_IN: &str =
+    "let spec.valkey.credentialsFrom name the server's password; a new one is read by itself";
 
 /// What to do about a denied call.
 pub(crate) fn allow(place: &Place, call: &str) -> String {

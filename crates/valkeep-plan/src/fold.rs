@@ -109,6 +109,7 @@ fn server(observed: &mut Observed, change: &ServerChange) {
                 info.saving = true;
             }
         }
+        ServerChange::Password => observed.former_login = false,
         ServerChange::Set { name, to, .. } => {
             if let Some(settings) = observed.server_settings.present_mut() {
                 settings.insert(name.clone(), to.clone());

@@ -43,6 +43,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let definition = task_definition::task_definition(input, &mut draft);
     service::service(input, &definition, &mut draft);
     server::settings(input, &mut draft);
+    server::password(input, &mut draft);
     if let Some(until) = service::useless(input, &draft) {
         // Nothing that is made for it would ever be used.
         draft.hold_every_step(until);

@@ -1,6 +1,7 @@
 //! Renders: what a document means as a task definition and as service settings. Decides nothing and knows no
 //! observation.
 
+use crate::password;
 use std::collections::BTreeMap;
 use valkeep_core::desired::{Created, Persistence, ServerSpec, Snapshots, StaleDump};
 use valkeep_core::ids::{AccessPointId, FileSystemId};
@@ -122,21 +123,37 @@ pub fn render(
         (Persistence::Mounted(snapshots), Some(volume)) => Some((snapshots, volume)),
         (Persistence::Mounted(_) | Persistence::Disabled, _) => None,
     };
+    let login = desired.server.access.login.as_ref();
+    // The way to start the server is the entry point's, which a new valkeep may change without a restart.
+    let before = password::before_server(login);
+    let has_password = !before.is_empty();
     let (entry_point, command) = match &mount {
         Some((snapshots, _)) => (
-            ["/bin/sh", "-c", LOCK_SCRIPT, LOCK_NAME].map(str::to_owned).to_vec(),
-            [snapshots.mount_path.clone(), "valkey-server".to_owned()]
+            ["/bin/sh", "-c", LOCK_SCRIPT, LOCK_NAME]
+                .map(str::to_owned)
                 .into_iter()
+                .chain(has_password.then(|| snapshots.mount_path.clone()))
+                .chain(before)
+                .collect(),
+            (!has_password)
+                .then(|| snapshots.mount_path.clone())
+                .into_iter()
+                .chain(["valkey-server".to_owned()])
                 .chain(mounted_flags(&desired.server, snapshots))
                 .chain(common_flags(desired, created))
                 .collect(),
         ),
         // Not through the image's own entry point: that one appends VALKEY_EXTRA_FLAGS behind ours.
         None => (
-            vec!["valkey-server".to_owned()],
-            ["--save", "", "--appendonly", "no"]
-                .map(str::to_owned)
+            if has_password {
+                before
+            } else {
+                vec!["valkey-server".to_owned()]
+            },
+            has_password
+                .then(|| "valkey-server".to_owned())
                 .into_iter()
+                .chain(["--save", "", "--appendonly", "no"].map(str::to_owned))
                 .chain(flags(memory_settings(&desired.server)))
                 .chain(common_flags(desired, created))
                 .collect(),
@@ -157,11 +174,13 @@ pub fn render(
             // The image's entry point would start as root and chown the directory, which an access point refuses.
             user: Some(format!("{}:{}", desired.access_point.uid, desired.access_point.gid)),
             port: desired.server.port,
-            environment: environment(
-                mount.as_ref().map(|(snapshots, _)| *snapshots),
-                stale_before,
-                desired.restart.as_deref(),
-            ),
+            environment: {
+                let snapshots = mount.as_ref().map(|(snapshots, _)| *snapshots);
+                let mut environment = environment(snapshots, stale_before, desired.restart.as_deref());
+                environment.extend(password::user(login));
+                environment
+            },
+            secrets: password::secrets(login),
             mount_path: mount.as_ref().map(|(snapshots, _)| snapshots.mount_path.clone()),
             log_group: created.log_group.name.clone(),
             log_region: desired.identity.region.clone(),

@@ -5,7 +5,7 @@
 //! that still loads, an empty one and one that promises nothing may be stopped at once.
 
 use crate::data_safety::Running;
-use crate::draft::{Draft, Input, list};
+use crate::draft::{Draft, Input, LET_IN, list};
 use crate::overlay;
 use crate::rollout;
 use crate::server;
@@ -63,9 +63,13 @@ pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Dr
                     doubt.message
                 ),
                 format!(
-                    "let valkeep reach TCP {} of {}, or set spec.rollout.requireSnapshot: false to trust the server's own final save",
-                    input.desired.server.port,
-                    list(&input.desired.network.task_groups)
+                    "{}, or set spec.rollout.requireSnapshot: false to trust the server's own final save",
+                    if doubt.kind == DoubtKind::NotLetIn {
+                        LET_IN.to_owned()
+                    } else {
+                        let groups = list(&input.desired.network.task_groups);
+                        format!("let valkeep reach TCP {} of {groups}", input.desired.server.port)
+                    },
                 ),
             );
             return false;

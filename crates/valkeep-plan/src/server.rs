@@ -40,6 +40,24 @@ pub(crate) fn settings(input: Input, draft: &mut Draft) {
     }
 }
 
+/// Plans that a server of valkeep's own, which was started with a secret, takes over what that secret is now: clients that read
+/// it are let in then. Others' servers are their owners'.
+pub(crate) fn password(input: Input, draft: &mut Draft) {
+    let Some(info) = input.observed.valkey.present().filter(|_| input.observed.former_login) else {
+        return;
+    };
+    if starts_with_its_secret(input) && !draft.is_stopping() {
+        change(input, info, ServerChange::Password, draft);
+    }
+}
+
+/// Whether the running server has its login from where the document says.
+fn starts_with_its_secret(input: Input) -> bool {
+    let running = input.observed.running_definition.present();
+    let runs_with = running.and_then(|found| found.definition.as_ref()?.container.login());
+    input.desired.created().is_some() && runs_with.is_some() && runs_with == input.desired.server.access.login
+}
+
 /// Whether the server that answers is the one that the service is to run, and no deployment before it is left.
 fn is_settled(input: Input) -> bool {
     let (Some(found), Some(task)) = (input.observed.service.present(), input.observed.serving_task()) else {

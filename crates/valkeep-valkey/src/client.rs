@@ -5,7 +5,7 @@ use crate::info::{parse_info, run_id};
 use crate::trouble::Trouble;
 use redis::{Value, cmd};
 use std::time::Duration;
-use valkeep_core::access::ServerTarget;
+use valkeep_core::access::{Login, Secret, ServerTarget};
 use valkeep_core::ports::Servers;
 use valkeep_core::valkey::{ServerChange, ServerSettings};
 use valkeep_core::{Doubt, Failure, ValkeyInfo};
@@ -56,6 +56,18 @@ impl Servers for Client {
             .await
             .map_err(|trouble| trouble.failure(&target, change.command()))
     }
+
+    async fn set_password(
+        &self,
+        target: impl Into<ServerTarget> + Send,
+        run_id: &str,
+        login: &Login,
+    ) -> Result<(), Failure> {
+        let target = target.into();
+        self.give(&target, run_id, login)
+            .await
+            .map_err(|trouble| trouble.failure(&target, ServerChange::Password.command()))
+    }
 }
 
 impl Client {
@@ -75,6 +87,34 @@ impl Client {
     }
 
     async fn tell(&self, target: &ServerTarget, wanted: &str, change: &ServerChange) -> Result<(), Trouble> {
+        let mut connection = self.open(target, wanted).await?;
+        match change {
+            ServerChange::Save => self.save(&mut connection).await,
+            ServerChange::Set { name, to, .. } => self.set(&mut connection, name, to).await,
+            ServerChange::Password => Err(Trouble::NoPassword),
+        }
+    }
+
+    /// The server logs neither of these, and shows them to nobody: <https://valkey.io/commands/acl-setuser/>.
+    async fn give(&self, target: &ServerTarget, wanted: &str, login: &Login) -> Result<(), Trouble> {
+        const DEFAULT: &str = "default";
+        let mut connection = self.open(target, wanted).await?;
+        let password = Secret::new(format!(">{}", login.password.expose()));
+        let named = login.user.as_deref().filter(|user| *user != DEFAULT);
+        for user in named.into_iter().chain([DEFAULT]) {
+            let command = cmd("ACL")
+                .arg("SETUSER")
+                .arg(user)
+                .arg("resetpass")
+                .arg(password.expose())
+                .clone();
+            connection.ask(&command, self.deadline()).await?;
+        }
+        Ok(())
+    }
+
+    /// A connection to the process with this run id.
+    async fn open(&self, target: &ServerTarget, wanted: &str) -> Result<Connection, Trouble> {
         let deadline = self.deadline();
         let mut connection = Connection::open(target, deadline).await?;
         let answer = connection.ask(cmd("INFO").arg("server"), deadline).await?;
@@ -85,10 +125,7 @@ impl Client {
                 run_id: found.to_owned(),
             });
         }
-        match change {
-            ServerChange::Save => self.save(&mut connection).await,
-            ServerChange::Set { name, to, .. } => self.set(&mut connection, name, to).await,
-        }
+        Ok(connection)
     }
 
     /// With `SCHEDULE` the server saves at once if it can, and after the rewrite of an append-only file otherwise:

@@ -56,6 +56,8 @@ pub(crate) enum Trouble {
         /// Its run id.
         run_id: String,
     },
+    /// Asked to set a password, and given none.
+    NoPassword,
     /// The server said yes, and it is not so.
     NotTaken {
         /// What `CONFIG GET` says.
@@ -76,6 +78,7 @@ impl Trouble {
             kind: match (self, self.kind()) {
                 (Trouble::Refused, _) => DoubtKind::NotListening,
                 (_, FailureKind::NoAnswer) => DoubtKind::Unreachable,
+                (Trouble::Said { code, .. }, _) if code == "NOAUTH" || code == "WRONGPASS" => DoubtKind::NotLetIn,
                 // `AccessDenied` is IAM's, and its way out is a policy.
                 _ => DoubtKind::Other,
             },
@@ -104,7 +107,7 @@ impl Trouble {
             | Trouble::Closed { .. }
             | Trouble::Broken(_) => FailureKind::NoAnswer,
             Trouble::OtherServer { .. } => FailureKind::NotNow,
-            Trouble::NotTaken { .. } => FailureKind::Rejected,
+            Trouble::NotTaken { .. } | Trouble::NoPassword => FailureKind::Rejected,
             Trouble::Tls(_) | Trouble::TooLong { .. } | Trouble::NotValkey { .. } | Trouble::Unreadable(_) => {
                 FailureKind::Other
             }
@@ -128,6 +131,7 @@ impl Trouble {
             Trouble::TooLong { .. } | Trouble::NotValkey { .. } | Trouble::Unreadable(_) => "BadAnswer",
             Trouble::OtherServer { .. } => "OtherServer",
             Trouble::NotTaken { .. } => "NotTaken",
+            Trouble::NoPassword => "NoPassword",
             Trouble::Said { code, .. } => code,
         }
     }
@@ -173,6 +177,7 @@ impl Trouble {
             Trouble::NotTaken { got: Some(got) } => {
                 format!("{address} accepted the setting and has `{}` all the same", clip(got))
             }
+            Trouble::NoPassword => format!("{address} was to be given a password, and there is none"),
             Trouble::NotTaken { got: None } => format!("{address} accepted the setting and does not know it"),
             Trouble::Said { code, words } => said(target, command, code, words),
         }

@@ -2,6 +2,7 @@
 
 use super::definitions::{self, Definition};
 use super::mounts;
+use super::secret_values;
 use super::tasks::{self, Phase, Task};
 use crate::clock::later;
 use crate::ids;
@@ -160,6 +161,8 @@ pub(super) fn start_containers(state: &mut State, task: &mut Task) {
         let mut mounts = mounts;
         let mut words = definitions::words(&container.definition);
         let mut environment: Vec<_> = environment.collect();
+        // Read a moment ago without trouble.
+        environment.extend(secret_values::of_container(state, &container.definition).unwrap_or_default());
         let image = text(&container.definition, "image").unwrap_or_default();
         if let Some(program) = state.config.program(image) {
             words = definitions::words_of(program, &container.definition);

@@ -4,6 +4,7 @@ use super::definitions;
 use super::fates::TaskFate;
 use super::launch;
 use super::mounts::{self, Obstacle};
+use super::secret_values;
 use super::tasks::{Cause, Phase, StopCode, Task};
 use crate::clock::later;
 use crate::state::State;
@@ -66,6 +67,13 @@ fn prepare(state: &mut State, task: &mut Task) {
         return fail(state, task, reason);
     }
     if let Some(TaskFate::FailsToStart(reason)) = task.fate.clone() {
+        return fail(state, task, reason);
+    }
+    let unread = task
+        .containers
+        .iter()
+        .find_map(|container| secret_values::of_container(state, &container.definition).err());
+    if let Some(reason) = unread {
         return fail(state, task, reason);
     }
     match mounts::obstacle(state, task) {

@@ -15,6 +15,7 @@ mod launch;
 mod lifecycle;
 mod mounts;
 mod scheduler;
+mod secret_values;
 mod service_calls;
 mod services;
 mod settings;

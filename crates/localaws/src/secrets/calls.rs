@@ -82,6 +82,32 @@ fn get(state: &State, input: &Value) -> Result<Value, ApiError> {
     Ok(answer)
 }
 
+/// The text of a secret, as the `valueFrom` of a container names it: an ARN that may go on with key, stage and version.
+pub(crate) fn value(state: &State, from: &str) -> Result<String, String> {
+    let parts: Vec<&str> = from.split(':').collect();
+    let part = |at: usize| parts.get(at).copied().filter(|part| !part.is_empty());
+    let arn = parts[..parts.len().min(7)].join(":");
+    let mut input = json!({ "SecretId": arn });
+    for (member, at) in [("VersionStage", 8), ("VersionId", 9)] {
+        if let Some(wanted) = part(at) {
+            input[member] = json!(wanted);
+        }
+    }
+    let answer = get(state, &input).map_err(|error| error.message)?;
+    let whole = text(&answer, "SecretString").ok_or("the secret is binary")?;
+    let Some(key) = part(7) else {
+        return Ok(whole.to_owned());
+    };
+    let object: Value = serde_json::from_str(whole).map_err(|_| "invalid character in the secret's JSON")?;
+    match &object[key] {
+        Value::Null => Err(format!(
+            "retrieved secret from Secrets Manager did not contain json key {key}"
+        )),
+        Value::String(value) => Ok(value.clone()),
+        other => Ok(other.to_string()),
+    }
+}
+
 /// By name, by ARN, or by ARN without the six letters.
 fn is(name: &str, secret: &Secret, id: &str) -> bool {
     let short = secret.arn.rsplit_once('-').map_or("", |(short, _)| short);

@@ -141,6 +141,12 @@ fn get(state: &State, input: &Value) -> Result<Value, ApiError> {
     Ok(json!({ "Parameter": view }))
 }
 
+/// A parameter's value in clear, as ECS reads it for a container.
+pub(crate) fn plain(state: &State, name: &str) -> Result<String, String> {
+    let (_, version) = find(state, name).map_err(|_| format!("invalid ssm parameters: {name}"))?;
+    Ok(version.value.clone())
+}
+
 fn get_many(state: &State, input: &Value) -> Result<Value, ApiError> {
     let names = strings(input, "Names");
     if names.len() > 10 {

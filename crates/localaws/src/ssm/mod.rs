@@ -2,7 +2,7 @@
 
 mod calls;
 
-pub(crate) use calls::call;
+pub(crate) use calls::{call, plain};
 
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};

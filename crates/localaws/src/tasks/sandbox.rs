@@ -117,10 +117,8 @@ pub(super) fn command(bwrap: &Path, container: &Container, shims: &Path, status:
     if let Some(directory) = &container.work_dir {
         command.args(["--chdir", directory]);
     }
-    command.arg("--clearenv");
-    for (name, value) in environment(container) {
-        command.args(["--setenv", &name, &value]);
-    }
+    // Handed on and not named: a secret in the environment is in no command line.
+    command.env_clear().envs(environment(container));
     command
         .args(["--", "/bin/sh", "-c", GATE, "gate"])
         .args(&container.words);

@@ -314,6 +314,7 @@ fn plausible(desired: &Desired, found: &TaskDefinition) -> bool {
         && container.port == server.port
         && container.stop_timeout_s == server.stop_timeout_s
         && container.log_group == created.log_group.name
+        && container.login() == server.access.login
         && found.volume.is_some() == snapshots.is_some()
         && container.mount_path.as_ref() == snapshots.map(|snapshots| &snapshots.mount_path)
         && task.extra_flags.iter().all(|flag| command.contains(flag.as_str()))

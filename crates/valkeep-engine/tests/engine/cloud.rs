@@ -7,17 +7,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
-use valkeep_core::access::ServerTarget;
+use valkeep_core::access::{Login, Secret, ServerAccess, ServerTarget};
 use valkeep_core::identity::TAG_STARTING;
 use valkeep_core::ids::{AccessPointId, FileSystemId, MountTargetId, SecurityGroupId};
 use valkeep_core::observed::{
     AccessPoint, Deployment, FileSystem, IngressRule, LifeCycle, LogGroup, MountTarget, ObservedDefinition, Role,
     Rollout, SecurityGroup, Service, ServiceStatus, Subnet, Subnets, Task,
 };
-use valkeep_core::ports::{Clock, Servers, World};
+use valkeep_core::ports::{Clock, Secrets, Servers, World};
 use valkeep_core::valkey::{AppendOnly, ServerChange, ServerSettings};
 use valkeep_core::{
-    Desired, Done, Doubt, DoubtKind, Fact, Failure, FailureKind, Observed, Resource, Step, Timestamp, ValkeyInfo,
+    Desired, Done, Doubt, DoubtKind, Fact, Failure, FailureKind, Observed, Resource, SecretReference, Step, Timestamp,
+    ValkeyInfo,
 };
 
 /// The time of the test: starts at a fixed moment and runs with tokio's paused clock.
@@ -67,6 +68,9 @@ pub(crate) struct CloudState {
     /// What answers where.
     servers: HashMap<SocketAddr, Server>,
     pub(crate) infos: u64,
+    /// Secrets by reference, and how often any was read.
+    pub(crate) secrets: HashMap<String, String>,
+    pub(crate) secrets_read: u64,
     /// What servers were told: where and what.
     pub(crate) told: Vec<(SocketAddr, ServerChange)>,
     ids: u32,
@@ -83,12 +87,14 @@ struct Place {
 }
 
 #[derive(Clone)]
-struct Server {
+pub(crate) struct Server {
     info: ValkeyInfo,
     /// What `CONFIG GET` knows; a test puts in what it is about.
     settings: ServerSettings,
     since: Instant,
     silent: bool,
+    /// Asked for by a server that has one.
+    pub(crate) password: Option<String>,
 }
 
 /// See the module.
@@ -236,13 +242,27 @@ impl World for Cloud {
     }
 }
 
+impl Secrets for Cloud {
+    async fn secret(&self, _: &Desired, reference: &SecretReference) -> Result<Secret, Doubt> {
+        let mut state = self.state();
+        state.secrets_read += 1;
+        let value = state.secrets.get(reference.as_str()).cloned();
+        value.map(Secret::new).ok_or_else(|| Doubt {
+            kind: DoubtKind::AccessDenied,
+            call: "ssm:GetParameter".to_owned(),
+            message: format!("{reference}: AccessDeniedException: scripted"),
+        })
+    }
+}
+
 impl Servers for Cloud {
     async fn info(&self, target: impl Into<ServerTarget> + Send) -> Result<ValkeyInfo, Doubt> {
-        let address = target.into().address;
+        let ServerTarget { address, access } = target.into();
         let now = self.clock.now();
         let mut state = self.state();
         state.infos += 1;
         let server = state.server(address).ok_or_else(|| silence(address, "valkey:INFO"))?;
+        server.lets_in(&access)?;
         Ok(ValkeyInfo {
             uptime_s: server.since.elapsed().as_secs(),
             time: now,
@@ -280,11 +300,49 @@ impl Servers for Cloud {
         server.take(change, now);
         Ok(())
     }
+
+    async fn set_password(
+        &self,
+        target: impl Into<ServerTarget> + Send,
+        _: &str,
+        login: &Login,
+    ) -> Result<(), Failure> {
+        let ServerTarget { address, access } = target.into();
+        let mut state = self.state();
+        state.told.push((address, ServerChange::Password));
+        let server = state.server(address).expect("it answered");
+        server
+            .lets_in(&access)
+            .map_err(|_| failure(ServerChange::Password.command(), FailureKind::AccessDenied))?;
+        server.password = Some(login.password.expose().to_owned());
+        Ok(())
+    }
+}
+
+impl CloudState {
+    /// The server of this service asks for another password from now on.
+    pub(crate) fn demand(&mut self, service: &str, password: &str) {
+        let address = self.address(service);
+        self.servers.get_mut(&address).expect("it runs").password = Some(password.to_owned());
+    }
 }
 
 impl Server {
+    fn lets_in(&self, access: &ServerAccess) -> Result<(), Doubt> {
+        let given = access.login.as_ref().map(|login| login.password.expose());
+        match self.password.as_deref() {
+            Some(password) if given != Some(password) => Err(Doubt {
+                kind: DoubtKind::NotLetIn,
+                call: "valkey:INFO".to_owned(),
+                message: "the password is refused (WRONGPASS)".to_owned(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn take(&mut self, change: &ServerChange, now: Timestamp) {
         match change {
+            ServerChange::Password => unreachable!("it has a way of its own"),
             ServerChange::Save => {
                 self.info.last_save = now;
                 self.info.saves_started += 1;
@@ -391,6 +449,13 @@ impl CloudState {
             self.servers.remove(&gone);
         }
         let place = self.services.get_mut(name).expect("it is there");
+        let login = place
+            .observed
+            .service
+            .present()
+            .and_then(|service| place.definitions.get(&service.task_definition))
+            .and_then(|found| found.definition.as_ref()?.container.login());
+        let password = login.and_then(|login| self.secrets.get(login.password.as_str()).cloned());
         let service = place.observed.service.present_mut().expect("it is there");
         service.running = 1;
         service.deployments.retain(|deployment| deployment.primary);
@@ -435,6 +500,7 @@ impl CloudState {
             settings: ServerSettings::new(),
             since: Instant::now(),
             silent: false,
+            password,
         };
         self.servers.insert(SocketAddr::new(ip, 6379), server);
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use valkeep_core::ports::World;
-use valkeep_core::{Desired, Done, Failure, Observed, Scope, Step};
+use valkeep_core::access::Secret;
+use valkeep_core::ports::{Secrets, World};
+use valkeep_core::{Desired, Done, Doubt, Failure, Observed, Scope, SecretReference, Step};
 use valkeep_engine::{
     CancellationToken, Candidate, Engine, Finished, Leadership, Report, Settings, Snapshot, Standing,
 };
@@ -65,6 +66,12 @@ impl World for Seen {
     async fn act(&self, desired: &Desired, step: &Step) -> Result<Done, Failure> {
         let _noted = self.note(true);
         self.cloud.act(desired, step).await
+    }
+}
+
+impl Secrets for Seen {
+    async fn secret(&self, desired: &Desired, reference: &SecretReference) -> Result<Secret, Doubt> {
+        self.cloud.secret(desired, reference).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The engine as a whole, on a paused clock: against a small cloud in memory, with stores that fail and servers that fall
 //! silent. Each test tells one story.
 
+mod access;
 mod bench;
 mod cloud;
 mod documents;

@@ -3,7 +3,7 @@
 
 use super::{PreviousServer, Verdict};
 use crate::data_safety::{Ended, Running};
-use crate::draft::{Input, list};
+use crate::draft::{Input, LET_IN, allow, list};
 use valkeep_core::ConditionStatus::{False, True, Unknown};
 use valkeep_core::{Desired, DoubtKind, Fact, Observed, Timestamp, ValkeyInfo};
 
@@ -13,6 +13,26 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
         Fact::Present(info) => info,
         Fact::Absent => return not_running(observed),
         Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotLooked => return not_running(observed),
+        Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotLetIn => {
+            let message = format!("cannot ask Valkey: {} (hint: {LET_IN})", doubt.message);
+            return Verdict::new(Unknown, "LoginRefused", message);
+        }
+        // What is asked of AWS for the server's sake is what it takes to be let in.
+        Fact::Unknown(doubt) if !doubt.call.starts_with("valkey:") => {
+            let hint = match doubt.kind {
+                DoubtKind::AccessDenied => format!(
+                    "{}, and tag the secret valkeep.dev/given-to: {}; a key of its own needs kms:Decrypt, too",
+                    allow(&desired.place, &doubt.call),
+                    desired.identity.installation
+                ),
+                _ => "see spec.valkey; valkeep reads it again by itself".to_owned(),
+            };
+            let message = format!(
+                "cannot read what it takes to ask Valkey: {}: {} (hint: {hint})",
+                doubt.call, doubt.message
+            );
+            return Verdict::new(Unknown, "SecretUnreadable", message);
+        }
         Fact::Unknown(doubt) => {
             let message = format!(
                 "cannot ask Valkey: {} (hint: if no connection comes about, allow TCP {} from valkeep's own security group \

@@ -95,6 +95,12 @@ const CAUSES: &[Cause] = &[
         next_step: "check spec.service.create.image, the execution role, and that the subnets reach the registry (NAT, endpoint or public address)",
     },
     Cause {
+        words: &["unable to retrieve secret"],
+        reason: "SecretNotRead",
+        likely: "ECS could not read the server's password: the execution role may not, the secret or its key does not exist, or there is no route to it",
+        next_step: "allow secretsmanager:GetSecretValue or ssm:GetParameters on it to spec.service.create.executionRoleArn (kms:Decrypt, too, where it has a key of its own), and check the route from the subnets",
+    },
+    Cause {
         words: &["unable to pull secrets or registry auth"],
         reason: "ImageNotPulled",
         likely: "the registry's credentials could not be fetched: the execution role or the route to ECR and Secrets Manager",
@@ -159,7 +165,7 @@ pub fn explain(task: &Task) -> Explanation {
         ),
         Some(69) => (
             "NoFlockInImage",
-            "the image has no flock, which the lock on the directory needs",
+            "the image has no flock, which the lock on the directory needs, or no sha256sum, which a password needs",
             "use the official valkey image, or one with util-linux or busybox",
         ),
         Some(71) => (
@@ -171,6 +177,11 @@ pub fn explain(task: &Task) -> Explanation {
             "DirectoryNotWritable",
             "the data directory cannot be written: its owner differs from the access point's user, or ClientWrite is missing",
             "check uid, gid and permissions of the access point's directory, and the task role's policy",
+        ),
+        Some(78) => (
+            "StartRefused",
+            "the start was refused: the server's password is empty or its user's name is none, or the data is in the other kind of file",
+            "see the container's log in the log group",
         ),
         Some(126 | 127) => (
             "CommandNotFound",

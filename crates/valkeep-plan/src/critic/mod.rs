@@ -165,6 +165,7 @@ fn one_step_a_resource(court: &mut Court, steps: &[Step]) {
             Step::ChangeServer { change, .. } => (
                 match change {
                     ServerChange::Save => "snapshot".to_owned(),
+                    ServerChange::Password => "password".to_owned(),
                     ServerChange::Set { name, .. } => format!("setting {name}"),
                 },
                 false,

@@ -73,6 +73,12 @@ pub(super) fn examine_change(court: &mut Court, address: SocketAddr, run_id: &st
     let same = observed.valkey.present().is_some_and(|info| info.run_id == run_id)
         && observed.server_address(court.desired.server.port) == Some(address);
     court.require(same, Rule::ServerTold, "a server is told something that did not answer");
+    let login = &court.desired.server.access.login;
+    court.require(
+        *change != ServerChange::Password || (court.desired.created().is_some() && login.is_some()),
+        Rule::ServerTold,
+        "a server that is not valkeep's own is given a password",
+    );
     let ServerChange::Set { name, to, .. } = change else {
         return;
     };

@@ -96,6 +96,7 @@ pub(crate) fn desired() -> Desired {
             stop_timeout_s: 120,
             maxmemory_bytes: None,
             maxmemory_policy: None,
+            access: valkeep_core::access::AccessSpec::default(),
         },
         origin: Origin::Created(Box::new(Created {
             log_group: LogGroupSpec {

@@ -13,7 +13,7 @@ use valkeep_aws::Aws;
 use valkeep_core::ports::{Clock, World};
 use valkeep_core::{Desired, Observed};
 use valkeep_document::Document;
-use valkeep_engine::ask_server;
+use valkeep_engine::{Keyring, ask_server};
 
 /// Shows the plan.
 pub(crate) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
@@ -66,6 +66,7 @@ pub(crate) async fn observe(aws: &Aws, desired: &Desired) -> Observed {
         return Observed::nothing();
     }
     let mut observed = aws.observe(desired).await;
-    ask_server(&world::servers(), desired, &mut observed).await;
+    let keyring = Keyring::default();
+    ask_server(aws, &world::servers(), &keyring, desired, &mut observed).await;
     observed
 }

@@ -277,6 +277,7 @@ fn words(step: &Step, running: Option<&ObservedDefinition>) -> Words {
         } => {
             let (path, from, to) = match change {
                 ServerChange::Save => ("snapshot", Value::Null, json!("of now")),
+                ServerChange::Password => ("password", Value::Null, json!("what the secret is now")),
                 ServerChange::Set { name, from, to } => (name.as_str(), json!(from), json!(to)),
             };
             update(&address.to_string(), vec![field(path, from, to)])
