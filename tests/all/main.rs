@@ -1,6 +1,7 @@
 //! What only the whole can show. One binary; every file of this folder must be wired in here, which
 //! `architecture::every_test_file_is_compiled` checks.
 
+mod access;
 mod adoption;
 mod architecture;
 mod conformance;

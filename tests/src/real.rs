@@ -149,7 +149,7 @@ impl Real {
     }
 
     /// What `valkeep run` has logged until now.
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default()
     }
 

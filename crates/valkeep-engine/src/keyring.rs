@@ -33,6 +33,8 @@ struct Ring {
 #[derive(Debug, Clone)]
 struct Read {
     spec: AccessSpec,
+    /// A changed document, and so `valkeep.dev/look-now`, reads anew.
+    generation: i64,
     access: ServerAccess,
     at: Instant,
 }
@@ -106,7 +108,9 @@ impl Keyring {
 
     fn kept(&self, desired: &Desired) -> Option<Read> {
         let ring = lock(&self.0);
-        ring.read.clone().filter(|read| read.spec == desired.server.access)
+        ring.read
+            .clone()
+            .filter(|read| read.spec == desired.server.access && read.generation == desired.generation)
     }
 
     async fn read<W: Secrets>(&self, world: &W, desired: &Desired) -> Result<ServerAccess, Doubt> {
@@ -115,6 +119,7 @@ impl Keyring {
         let mut ring = lock(&self.0);
         let read = Read {
             spec: spec.clone(),
+            generation: desired.generation,
             access: access.clone(),
             at: Instant::now(),
         };

@@ -12,7 +12,7 @@ use valkeep_plan::LOCK_SCRIPT;
 /// Long enough for a loaded machine; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn shells() -> Vec<Vec<&'static str>> {
+pub(crate) fn shells() -> Vec<Vec<&'static str>> {
     let all = [
         vec!["/bin/sh"],
         vec!["/bin/dash"],

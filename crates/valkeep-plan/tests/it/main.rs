@@ -11,6 +11,7 @@ mod letting_go;
 mod limits;
 mod live;
 mod lock;
+mod password;
 mod properties;
 mod refusals;
 mod replacement;
