@@ -18,7 +18,7 @@ fn start(shell: &[&str], environment: &[(&str, &str)]) -> Output {
     let server = dir.path().join("server");
     let mut file = std::fs::File::create(&server).expect("a file");
     file.write_all(
-        b"#!/bin/sh\necho \"words: $*\"; env | grep VALKEEP; tr '\\0' '\\n' </proc/$$/environ | grep VALKEEP; cat\n",
+        b"#!/bin/sh\necho \"words: $*\"; env | grep -E 'VALKEEP_(PASSWORD|USER)'; tr '\\0' '\\n' </proc/$$/environ | grep -E 'VALKEEP_(PASSWORD|USER)'; cat\n",
     )
     .expect("written");
     drop(file);

@@ -30,11 +30,12 @@ async fn ask(address: SocketAddr, login: Option<Login>, tls: Option<Tls>) -> Res
 /// What one server says to somebody without login and TLS, or with a login, or with TLS.
 async fn refused(address: SocketAddr, login: Option<Login>, tls: Option<Tls>) -> String {
     let doubt = ask(address, login, tls).await.expect_err("it is refused");
-    assert_eq!(
-        (doubt.kind, doubt.call.as_str()),
-        (DoubtKind::Other, "valkey:INFO"),
-        "{doubt:?}"
-    );
+    let kind = if doubt.message.contains("password") {
+        DoubtKind::NotLetIn
+    } else {
+        DoubtKind::Other
+    };
+    assert_eq!((doubt.kind, doubt.call.as_str()), (kind, "valkey:INFO"), "{doubt:?}");
     assert!(doubt.message.contains(&address.to_string()), "{}", doubt.message);
     doubt.message
 }
@@ -84,6 +85,34 @@ async fn a_password_that_is_rotated_is_in_use_with_the_next_call() {
     let doubt = client.info(target("old")).await.expect_err("it was rotated");
     assert!(doubt.message.contains("may have been rotated"), "{}", doubt.message);
     client.info(target("new")).await.expect("it is the password");
+}
+
+#[tokio::test]
+async fn both_users_are_given_a_new_password_and_only_of_the_process_that_is_meant() {
+    let server = Server::start(&users(&["default on >old ~* &* +@all", "valkeep on >old ~* &* +@all"])).await;
+    let client = Client::default();
+    let target = |user, password| ServerTarget {
+        address: server.address,
+        access: ServerAccess {
+            login: Some(login(user, password)),
+            tls: None,
+        },
+    };
+    let new = login(Some("valkeep"), "it's \"new\" #1");
+    let other = client.set_password(target(None, "old"), "another", &new).await;
+    assert_eq!(other.expect_err("it is another process").code, "OtherServer");
+    let run_id = client.info(target(None, "old")).await.expect("still").run_id;
+    client
+        .set_password(target(Some("valkeep"), "old"), &run_id, &new)
+        .await
+        .expect("it is set");
+    for user in [None, Some("valkeep")] {
+        client
+            .info(target(user, "it's \"new\" #1"))
+            .await
+            .expect("it is the password");
+        client.info(target(user, "old")).await.expect_err("it was");
+    }
 }
 
 #[tokio::test]

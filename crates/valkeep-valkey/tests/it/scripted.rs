@@ -175,7 +175,7 @@ async fn a_password_is_asked_for_in_plain_words() {
     })
     .await
     .expect_err("no password");
-    assert_eq!(doubt.kind, DoubtKind::Other);
+    assert_eq!(doubt.kind, DoubtKind::NotLetIn);
     assert!(doubt.message.contains("valkeep was given none"), "{}", doubt.message);
 }
 
