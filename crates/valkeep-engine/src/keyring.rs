@@ -12,7 +12,7 @@ use valkeep_core::{Desired, Doubt, Observed};
 
 /// How long what was read is used without a look at what it is now. A password that is rotated while the server still takes
 /// the one before is noticed by then: one call per document in this time.
-const KEPT: Duration = Duration::from_secs(5 * 60);
+const KEPT: Duration = Duration::from_mins(5);
 /// A server that refuses what was read within this time is not worth another look: less than a probe's pace, so a document with
 /// a wrong password costs one look at each probe and not one at each question.
 const JUST_READ: Duration = Duration::from_secs(20);

@@ -16,7 +16,7 @@ pub(crate) const PASSWORD_NAME: &str = "valkeep-password";
 /// - Nobody is let in without it: the default user has it, too.
 /// - `exec` keeps PID 1 and the descriptor of the directory's lock.
 /// - 69 (`EX_UNAVAILABLE`): the image has no `sha256sum`. 78 (`EX_CONFIG`): the secret is empty, or the name in it is none.
-pub const PASSWORD_SCRIPT: &str = r##"say() { echo "valkeep-password: $*" >&2; }
+pub const PASSWORD_SCRIPT: &str = r#"say() { echo "valkeep-password: $*" >&2; }
 command -v sha256sum >/dev/null || { say "this image has no sha256sum"; exit 69; }
 [ -n "$VALKEEP_PASSWORD" ] || { say "the password is empty"; exit 78; }
 u=$VALKEEP_USER
@@ -30,7 +30,7 @@ s=$1; shift
 exec "$s" - "$@" <<EOF
 user default $r
 $u
-EOF"##;
+EOF"#;
 
 /// What stands before the server's command line; nothing where there is no login.
 pub(crate) fn before_server(login: Option<&LoginSpec>) -> Vec<String> {

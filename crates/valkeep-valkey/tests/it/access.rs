@@ -30,7 +30,7 @@ async fn ask(address: SocketAddr, login: Option<Login>, tls: Option<Tls>) -> Res
 /// What one server says to somebody without login and TLS, or with a login, or with TLS.
 async fn refused(address: SocketAddr, login: Option<Login>, tls: Option<Tls>) -> String {
     let doubt = ask(address, login, tls).await.expect_err("it is refused");
-    let kind = if doubt.message.contains("password") {
+    let kind = if doubt.message.contains("demands a password") || doubt.message.contains("the password of") {
         DoubtKind::NotLetIn
     } else {
         DoubtKind::Other

@@ -132,7 +132,6 @@ pub(super) fn tls(
 }
 
 /// Exactly one of the two places where a secret may lie.
-#[expect(clippy::type_complexity, reason = "two texts of which one is there")]
 fn place(
     map: &mut Map<'_>,
     whole: &Field<'_>,
