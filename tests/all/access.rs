@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use localaws::Service;
 use nix::unistd::getpid;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -82,7 +82,7 @@ fn traces() -> Vec<String> {
         let is_process = dir
             .file_name()
             .is_some_and(|name| name.to_string_lossy().parse::<i32>().is_ok());
-        let own = dir == PathBuf::from(format!("/proc/{}", getpid()));
+        let own = dir == *format!("/proc/{}", getpid());
         if !is_process || own {
             continue;
         }

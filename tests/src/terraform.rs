@@ -123,7 +123,7 @@ impl Scene {
         arn
     }
 
-    /// The definition with its log groups made, and a file system of somebody else's in place of the corpus's.
+    /// The definition with its log groups and secrets made, and a file system of somebody else's in place of the corpus's.
     async fn with_what_it_names(&self, service: &str, definition: &RawDefinition) -> RawDefinition {
         for container in definition.containers() {
             if let Some(group) = container["logConfiguration"]["options"]["awslogs-group"].as_str() {
@@ -132,6 +132,8 @@ impl Scene {
                     .call(Service::Logs, "CreateLogGroup", &json!({ "logGroupName": group }))
                     .ok();
             }
+            let secrets = container["secrets"].as_array().into_iter().flatten();
+            secrets.for_each(|secret| self.keep(secret["valueFrom"].as_str().unwrap_or_default()));
         }
         let whole = definition.registration().to_string();
         if !whole.contains(FILE_SYSTEM) {
@@ -163,6 +165,27 @@ impl Scene {
         self.look(Service::Iam, "PutRolePolicy", &input);
         let whole = whole.replace(FILE_SYSTEM, &id).replace(ACCESS_POINT, &access_point);
         RawDefinition::new(serde_json::from_str(&whole).expect("it was JSON")).expect("an object")
+    }
+
+    /// Makes a secret, if it is not there.
+    fn keep(&self, reference: &str) {
+        let (service, call, input) = match reference.rsplit_once([':', '/']) {
+            Some((before, name)) if before.ends_with(":secret") => (
+                Service::Secrets,
+                "CreateSecret",
+                json!({ "Name": name, "SecretString": "hunter2" }),
+            ),
+            Some((_, name)) => {
+                let name = format!("/{name}");
+                (
+                    Service::Ssm,
+                    "PutParameter",
+                    json!({ "Name": name, "Value": "hunter2", "Type": "SecureString" }),
+                )
+            }
+            None => return,
+        };
+        self.aws.call(service, call, &input).ok();
     }
 
     /// What a pipeline does: a new revision, and the service on it. Its ARN.
