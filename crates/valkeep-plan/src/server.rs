@@ -6,7 +6,7 @@ use crate::data_safety::Running;
 use crate::draft::{Draft, Input};
 use crate::render::live_settings;
 use valkeep_core::valkey::{SETTING_FENCE, fenced_since};
-use valkeep_core::{Fact, Resource, ServerChange, ServerSettings, Step, ValkeyInfo};
+use valkeep_core::{Fact, HoldReason, Resource, ServerChange, ServerSettings, Step, ValkeyInfo};
 
 /// Plans every setting that differs. Not while a server is being replaced, and not where the running definition promises
 /// something else about snapshots than the document: that change comes by a restart, with its marks.
@@ -48,6 +48,13 @@ pub(crate) fn password(input: Input, draft: &mut Draft) {
     };
     if starts_with_its_secret(input) && !draft.is_stopping() {
         change(input, info, ServerChange::Password, draft);
+    } else if input.desired.adopted().is_some() {
+        draft.notice_with_hint(
+            Resource::Valkey,
+            HoldReason::Warning,
+            "the server still has another password than the one that spec.valkey.credentialsFrom leads to",
+            "have the server take over its new password; valkeep sets none on a service of others",
+        );
     }
 }
 

@@ -124,6 +124,22 @@ fn a_login_comes_by_a_replacement_and_stands_nowhere_but_by_reference() {
 }
 
 #[test]
+fn the_owner_of_an_adopted_server_is_told_that_its_password_is_another() {
+    let mut desired = with_login(None);
+    desired.origin = valkeep_core::desired::Origin::Adopted(valkeep_core::desired::Adopted {
+        first_transition: valkeep_core::desired::FirstTransition::Wait,
+    });
+    let mut world = converged();
+    let says = |world: &valkeep_core::Observed| {
+        let holds = checked(&desired, world).holds;
+        holds.iter().any(|hold| hold.message.contains("another password"))
+    };
+    assert!(!says(&world));
+    world.former_login = true;
+    assert!(says(&world));
+}
+
+#[test]
 fn only_a_server_that_was_started_with_the_secret_is_told_what_it_is_now() {
     let desired = with_login(None);
     let mut world = converged();
