@@ -4,7 +4,6 @@ use anyhow::{Context, Result, ensure};
 use localaws::Service;
 use nix::unistd::getpid;
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use valkeep_tests::real::{self, Real, Task};
