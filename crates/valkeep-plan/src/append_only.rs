@@ -15,23 +15,29 @@ use valkeep_core::observed::AccessPoint;
 use valkeep_core::valkey::SETTING_APPEND_ONLY;
 use valkeep_core::{Fact, Hold, HoldKind, HoldReason, Resource, ServerChange, ValkeyInfo};
 
+/// Whether the service's definition has the other kind of file than the document wants: only a server of that definition can
+/// change over, so it is started where none runs.
+pub(crate) fn changes(input: Input) -> bool {
+    let running = Running::of(input).filter(Running::mounts);
+    input.desired.snapshots().is_some()
+        && running.is_some_and(|running| running.append_only() != input.desired.appends())
+}
+
 /// Whether a definition of the document may follow the running one as far as this is concerned; plans what must come first.
 /// `what` is like `the change of NAME`.
 pub(crate) fn may_follow(input: Input, what: &str, draft: &mut Draft) -> bool {
-    let Some(running) = Running::of(input).filter(Running::mounts) else {
+    if !changes(input) {
         return true; // Without a server on the directory, `blocks` says what may start there.
-    };
-    let (is, will) = (running.append_only(), input.desired.appends());
-    if input.desired.snapshots().is_none() || is == will {
-        return true;
     }
+    let will = input.desired.appends();
     let info = match &input.observed.valkey {
         Fact::Present(info) if !info.loading => info,
         _ => {
             draft.hold(Hold {
                 hint: Some(format!(
-                    "if it cannot be brought to serve, set spec.persistence.appendOnly.enabled: {is} again, which is what it \
-                     starts with"
+                    "if it cannot be brought to serve, set spec.persistence.appendOnly.enabled: {} again, which is what it \
+                     starts with",
+                    !will
                 )),
                 ..hold(
                     Resource::Valkey,

@@ -17,6 +17,7 @@ mod file_system;
 mod fold;
 mod forecast;
 mod foreign_groups;
+mod hibernation;
 mod limits;
 mod log_group;
 mod mount_targets;

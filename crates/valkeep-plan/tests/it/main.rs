@@ -6,6 +6,7 @@ mod conditions;
 mod deletion;
 mod drift;
 mod fresh;
+mod hibernation;
 mod immutable;
 mod letting_go;
 mod limits;
