@@ -20,6 +20,7 @@ mod foreign_groups;
 mod hibernation;
 mod limits;
 mod log_group;
+mod meaning;
 mod mount_targets;
 mod network;
 pub mod overlay;

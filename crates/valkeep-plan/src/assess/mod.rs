@@ -8,6 +8,7 @@ pub mod stopped_task;
 pub use failures::hold_for;
 pub use stopped_task::{Explanation, explain as explain_task};
 
+use crate::draft::Input;
 use crate::{describe_step, overlay};
 use valkeep_core::desired::{Mode, Persistence};
 use valkeep_core::identity::TAG_PREFIX;
@@ -139,7 +140,10 @@ pub fn assess(
     verdicts.push((
         ConditionType::WarmStart,
         without_server.map_or_else(
-            || persistence::warm_start(desired, observed, context.previous.as_ref()),
+            || {
+                let now = context.now;
+                persistence::warm_start(Input { desired, observed, now }, context.previous.as_ref())
+            },
             deletion::server,
         ),
     ));

@@ -15,6 +15,7 @@ mod lock;
 mod password;
 mod properties;
 mod refusals;
+mod rendering;
 mod replacement;
 mod safety;
 mod taken;
