@@ -130,11 +130,12 @@ fn switch(input: Input, info: &ValkeyInfo, to: &str, draft: &mut Draft) {
 
 /// Why no server may start on the directory with what the document says, where none runs on it that could change over.
 pub(crate) fn blocks(input: Input, access_point: &AccessPoint, running: Option<&Running>) -> Option<Hold> {
-    if running.is_some_and(Running::mounts) {
-        return None;
+    let running = running.filter(|running| running.mounts());
+    if running.is_some() && !input.observed.service.is_absent() {
+        return None; // `may_follow` says what its server must do first.
     }
-    let marked = access_point.tags.contains_key(TAG_APPEND_ONLY);
-    let used = access_point.tags.contains_key(TAG_WRITTEN_BY);
+    let marked = access_point.tags.contains_key(TAG_APPEND_ONLY) || running.is_some_and(Running::append_only);
+    let used = access_point.tags.contains_key(TAG_WRITTEN_BY) || running.is_some();
     let (message, before) = match (input.desired.appends(), marked) {
         (true, false) if used => ("a dump, which a server with an append-only file would not load", false),
         (false, true) => ("an append-only file, which a server without one would not load", true),
