@@ -143,11 +143,11 @@ impl From<StoreError> for CommandError {
             StoreError::Failed { call, .. } if is_aws(call) => Some(REACH_HINT.to_owned()),
             StoreError::Denied { .. } => Some("check who owns the file and the folder".to_owned()),
             StoreError::Missing { what } => Some(format!("check --store, or create {what} first")),
-            StoreError::Gone { .. } | StoreError::Failed { .. } => None,
+            StoreError::Gone { .. } | StoreError::Changed { .. } | StoreError::Failed { .. } => None,
             StoreError::TooLarge { .. } => Some("a document is a few KB; check that this is one".to_owned()),
         };
         let kind = match &error {
-            StoreError::TooLarge { .. } | StoreError::Missing { .. } => Kind::User,
+            StoreError::TooLarge { .. } | StoreError::Missing { .. } | StoreError::Changed { .. } => Kind::User,
             StoreError::Gone { .. } | StoreError::Denied { .. } | StoreError::Failed { .. } => Kind::Outside,
         };
         let command = Self::new(kind, error);

@@ -29,6 +29,7 @@ use valkeep_aws::Aws;
 use valkeep_core::ports::Clock;
 use valkeep_core::{Desired, Timestamp};
 use valkeep_document::RESTART;
+use valkeep_store::StoreError;
 
 /// Keys expire this long after the drill should be over, should nobody be there to delete them.
 const EXPIRE_AFTER: Duration = Duration::from_mins(10);
@@ -154,14 +155,14 @@ impl Drill<'_> {
     /// Gives the annotation a new value, unless the document was changed meanwhile.
     async fn ask_for_restart(&self) -> Result<Version, CommandError> {
         let Request { value, body } = &self.request;
-        let now = stores::find(std::slice::from_ref(&self.found.store), &self.args.name).await?;
-        if now.is_none_or(|now| now.entry.revision != self.found.entry.revision) {
-            return Err(
-                CommandError::user(format!("{} was changed meanwhile", self.found.place()))
-                    .hint("nothing was asked for; run the drill again"),
-            );
-        }
-        let entry = self.found.store.put(&self.found.entry.stem, body).await?;
+        let found = &self.found;
+        let entry = match found.store.put(&found.entry.stem, body, Some(&found.entry)).await {
+            Ok(entry) => entry,
+            Err(error @ StoreError::Changed { .. }) => {
+                return Err(CommandError::from(error).hint("nothing was asked for; run the drill again"));
+            }
+            Err(error) => return Err(error.into()),
+        };
         talk(&format!("{}: {RESTART} is now \"{value}\"", self.found.place()));
         Ok(Version {
             revision: entry.revision,
