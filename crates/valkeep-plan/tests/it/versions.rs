@@ -298,6 +298,30 @@ fn going_back_without_the_data_is_by_setting_the_dump_aside() {
 }
 
 #[test]
+fn files_that_were_exchanged_by_hand_are_said_to_be_by_taking_the_mark_away() {
+    let older = of("valkey/valkey:8.0");
+    let mut world = converged_for(&of("valkey/valkey:9.1"));
+    says(&mut world, "9.1.2");
+    converge(&of("valkey/valkey:9.1"), &mut world);
+    let service = world.service.present_mut().expect("one");
+    (service.desired, service.running) = (0, 0);
+    world.tasks = Fact::Present(Vec::new());
+    world.valkey = Fact::not_looked("valkey:INFO");
+    converge(&older, &mut world);
+    assert!(too_old(&checked(&older, &world)).is_some());
+    let tags = &mut world.access_point.present_mut().expect("one").tags;
+    tags.remove(TAG_WRITTEN_BY);
+    converge(&older, &mut world);
+    assert_eq!(definition(&world).container.image, "valkey/valkey:8.0");
+    assert_eq!(
+        world.service.present().map(|service| service.desired),
+        Some(0),
+        "a person starts it"
+    );
+    assert_eq!(mark(&world), None);
+}
+
+#[test]
 fn an_older_image_that_a_pipeline_deploys_is_told_with_the_way_out_and_heals_by_the_next_deploy() {
     let document = adopting(FirstTransition::AcceptLoss);
     let mut world = terraformed(one_of("sidecars"));
