@@ -105,7 +105,7 @@ pub enum HoldReason {
     ReadOnly,
     /// The change would make the server start without its data.
     WouldHideData,
-    /// The image is older than what wrote the files.
+    /// The image could not read what wrote the files: it is older, or of the other product.
     ImageTooOld,
     /// An old dump would replace newer live data.
     StaleDump,

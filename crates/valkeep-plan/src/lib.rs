@@ -8,6 +8,7 @@ mod access_point;
 mod adoption;
 mod append_only;
 pub mod assess;
+mod compatibility;
 mod critic;
 mod data_safety;
 mod deletion;
@@ -36,7 +37,6 @@ mod server;
 mod service;
 mod storage;
 mod task_definition;
-mod versions;
 
 pub use assess::{Assessment, Context, Explanation, PreviousServer, assess, explain_task, hold_for};
 pub use critic::{Objection, Rule, critic};

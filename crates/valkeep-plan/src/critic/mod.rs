@@ -4,6 +4,7 @@
 mod adoption;
 mod definition;
 mod deletion;
+mod image;
 mod limits;
 mod server;
 mod service;

@@ -22,4 +22,5 @@ mod taken;
 mod transition;
 mod traps;
 mod traps_ecs;
+mod versions;
 mod world;
