@@ -188,7 +188,7 @@ impl Needed<'_> {
     }
 }
 
-fn needed<'a>(input: Input<'a>) -> Result<Needed<'a>, Vec<&'static str>> {
+fn needed(input: Input<'_>) -> Result<Needed<'_>, Vec<&'static str>> {
     let Some(created) = input.desired.created() else {
         return Err(Vec::new()); // Its maintainer's definition is not rendered but laid over.
     };
