@@ -23,4 +23,5 @@ mod stores;
 mod stories;
 mod taken;
 mod taken_back;
+mod tls;
 mod verify;

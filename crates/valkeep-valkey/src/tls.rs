@@ -97,6 +97,12 @@ fn broken(error: &io::Error) -> String {
 }
 
 fn refused_certificate(why: &CertificateError) -> String {
+    // The library's own word for it has no type here.
+    if matches!(why, CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity") {
+        return "its certificate is refused: it is an authority's own (CA:TRUE), as `openssl req -x509` makes it; let an authority \
+                sign one for the server"
+            .to_owned();
+    }
     let hint = match why {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the authority that valkeep was told to trust has not signed it"

@@ -33,9 +33,13 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "use `persistence.snapshots.stopWritesOnError`",
     ),
     (
-        &["appendonly", "appendfsync", "appendfilename", "appenddirname"],
-        "is about the append-only file, which comes with a later version; switching it on by a restart would start the \
-         server empty",
+        &["appendonly", "appendfsync"],
+        "is about the append-only file, and valkeep sets it: switching it on by a restart would start the server empty",
+        "use `persistence.appendOnly`",
+    ),
+    (
+        &["appendfilename", "appenddirname"],
+        "names the append-only file, which is looked for by the name that Valkey gives it",
         "remove it",
     ),
     (&["port"], "is set by valkeep", "use `service.port`"),

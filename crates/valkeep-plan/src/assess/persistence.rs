@@ -34,6 +34,11 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
             );
             return Verdict::new(Unknown, "SecretUnreadable", message);
         }
+        // It answered, and not as a server that may be believed.
+        Fact::Unknown(doubt) if doubt.kind == DoubtKind::Other => {
+            let message = format!("cannot ask Valkey: {} (hint: see spec.valkey)", doubt.message);
+            return Verdict::new(Unknown, "CannotAsk", message);
+        }
         Fact::Unknown(doubt) => {
             let message = format!(
                 "cannot ask Valkey: {} (hint: if no connection comes about, allow TCP {} from valkeep's own security group \

@@ -326,17 +326,22 @@ fn the_server<'a>(base: &'a RawDefinition, name: &str) -> Result<&'a Value, Refu
 /// Whether what the base tells its server goes together with what we tell it.
 fn settings_fit(command: &Command, overlay: &Overlay) -> Result<(), Refusal> {
     let refuse = |reason, message: String, hint: &str| Err(Refusal::new(reason, message, hint));
-    if let Some(port) = command.value_of("--port")
+    let has_tls = overlay.server.access.tls.is_some();
+    let flag = if has_tls { "--tls-port" } else { "--port" };
+    // What a file says of it is not seen.
+    if let Some(port) = command.value_of(flag)
         && port != overlay.server.port.to_string()
     {
         return refuse(
             HoldReason::CommandNotUnderstood,
             format!(
-                "the server listens on port {port}, and the document says {}",
+                "the server is started with {flag} {port}, and the document says {}",
                 overlay.server.port
             ),
-            if port == "0" {
-                "let it listen without TLS, too: TLS to Valkey comes with a later version"
+            if port == "0" && has_tls {
+                "take spec.valkey.tls out of the document, since the server listens without"
+            } else if port == "0" {
+                "set spec.valkey.tls, since the server listens with TLS only"
             } else {
                 "set spec.service.port to the server's port"
             },
@@ -346,7 +351,8 @@ fn settings_fit(command: &Command, overlay: &Overlay) -> Result<(), Refusal> {
         return refuse(
             HoldReason::AppendOnlyByRestart,
             "the server keeps its data in an append-only file, which a start without it would not load".to_owned(),
-            "append-only comes with a later version; take --appendonly out of the definition once its data is in a snapshot",
+            "take --appendonly out of the definition once its data is in a snapshot; spec.persistence.appendOnly switches it on again \
+             while the server runs",
         );
     }
     for flag in ["--cluster-enabled", "--replicaof", "--slaveof", "--sentinel"] {

@@ -226,6 +226,7 @@ async fn a_certificate_that_proves_nothing_is_refused_with_its_reason() {
     let authority = Authority::new();
     let current = Server::start_tls(&authority.sign("DNS:valkey.test", PRESENT), &[]).await;
     let expired = Server::start_tls(&authority.sign("DNS:valkey.test", PAST), &[]).await;
+    let self_signed = Server::start_tls(&authority.itself(), &[]).await;
     for (server, tls, reason) in [
         (&current, Authority::new().tls(Some("valkey.test")), "has not signed it"),
         (
@@ -235,6 +236,7 @@ async fn a_certificate_that_proves_nothing_is_refused_with_its_reason() {
         ),
         (&current, authority.tls(None), "it belongs to another server"),
         (&expired, authority.tls(Some("valkey.test")), "certificate expired"),
+        (&self_signed, authority.tls(Some("ca")), "let an authority sign one"),
         (
             &current,
             authority.tls(Some("not a name")),

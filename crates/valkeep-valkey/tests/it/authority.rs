@@ -86,6 +86,16 @@ impl Authority {
         }
     }
 
+    /// Its own certificate, shown by a server as if it were one for a server.
+    pub(crate) fn itself(&self) -> Certificate {
+        let dir = self.dir.path();
+        Certificate {
+            shown: dir.join("ca.pem"),
+            key: dir.join("ca.key"),
+            authority: dir.join("ca.pem"),
+        }
+    }
+
     /// Trust in it.
     pub(crate) fn tls(&self, server_name: Option<&str>) -> Tls {
         Tls {
