@@ -1,7 +1,7 @@
 //! A small part of what `make safety` shows, on every run of the tests.
 
 use anyhow::{Result, ensure};
-use valkeep_tests::safety::{Row, kills, overlaps, replacements};
+use valkeep_tests::safety::{Row, append_only, kills, overlaps, replacements, tuning};
 
 const SEED: u64 = 7;
 
@@ -27,4 +27,14 @@ async fn forced_overlaps_corrupt_nothing_under_the_lock() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_takes_no_more_than_what_was_not_saved() -> Result<()> {
     kept(&kills::kills(1, SEED).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_append_only_file_comes_and_goes_without_a_loss() -> Result<()> {
+    kept(&append_only::append_only(1, SEED).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tuning_restarts_nothing() -> Result<()> {
+    kept(&tuning::tunings(3, SEED).await?)
 }

@@ -4,15 +4,17 @@
 
 use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
-use valkeep_tests::safety::{HEAD, Row, kills, overlaps, replacements};
+use valkeep_tests::safety::{HEAD, Row, append_only, kills, overlaps, replacements, tuning};
 
-const USAGE: &str = "usage: safety [--replacements N] [--overlaps N] [--kills N] [--seed N]; 0 leaves a row out";
+const USAGE: &str = "usage: safety [--replacements N] [--overlaps N] [--kills N] [--crashes N] [--tunings N] [--seed N]; 0 leaves a row out";
 
 /// How often everything is done.
 struct Counts {
     replacements: usize,
     overlaps: usize,
     kills: usize,
+    crashes: usize,
+    tunings: usize,
     seed: u64,
 }
 
@@ -49,6 +51,14 @@ async fn rows(counts: &Counts) -> Result<Vec<Row>> {
         eprintln!("{} kills", counts.kills);
         rows.push(kills::kills(counts.kills, counts.seed).await?);
     }
+    if counts.crashes > 0 {
+        eprintln!("append-only on and off, with {} crashes on each way", counts.crashes);
+        rows.push(append_only::append_only(counts.crashes, counts.seed).await?);
+    }
+    if counts.tunings > 0 {
+        eprintln!("{} tuning changes, with valkeep and without", counts.tunings);
+        rows.push(tuning::tunings(counts.tunings, counts.seed).await?);
+    }
     Ok(rows)
 }
 
@@ -57,6 +67,8 @@ fn counts(mut words: impl Iterator<Item = String>) -> Result<Counts> {
         replacements: 20,
         overlaps: 50,
         kills: 5,
+        crashes: 4,
+        tunings: 10,
         seed: 1,
     };
     while let Some(word) = words.next() {
@@ -65,6 +77,8 @@ fn counts(mut words: impl Iterator<Item = String>) -> Result<Counts> {
             "--replacements" => counts.replacements = value.parse()?,
             "--overlaps" => counts.overlaps = value.parse()?,
             "--kills" => counts.kills = value.parse()?,
+            "--crashes" => counts.crashes = value.parse()?,
+            "--tunings" => counts.tunings = value.parse()?,
             "--seed" => counts.seed = value.parse()?,
             _ => bail!(USAGE),
         }

@@ -142,9 +142,15 @@ impl Real {
 
     /// The same without showing it.
     pub fn quiet_controller(&self) -> Result<Controller> {
+        self.controller_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn controller_with(&self, more: &[&str]) -> Result<Controller> {
         let log = std::fs::File::create(self.folder.path().join(LOG))?;
         let arguments = ["run", "--poll", "500ms", "--probe-interval", "1s", "--dns-grace", "2s"];
         let mut command = self.command(CONTROLLER, &arguments)?;
+        command.args(more);
         Ok(Controller(command.stdout(log.try_clone()?).stderr(log).spawn()?))
     }
 
@@ -240,6 +246,11 @@ impl Real {
 pub struct Controller(Child);
 
 impl Controller {
+    /// SIGKILL, and waits until it is gone.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.0.kill().await?)
+    }
+
     /// SIGTERM, and waits; it must end well.
     pub async fn stop(mut self) -> Result<()> {
         let id = self.0.id().context("it runs")?;

@@ -124,6 +124,21 @@ impl Ground {
         self.update(&json!({ "forceNewDeployment": true }));
     }
 
+    /// Registers the definition with these words at the end of the command, and deploys it.
+    pub(super) fn deploy(&self, words: &[&str]) -> Result<()> {
+        let call = |operation: &str, input: &Value| self.aws.call(Service::Ecs, operation, input);
+        let mut definition =
+            call("DescribeTaskDefinition", &json!({ "taskDefinition": NAME }))?["taskDefinition"].take();
+        let command = &mut definition["containerDefinitions"][0]["command"];
+        command
+            .as_array_mut()
+            .context("a command")?
+            .extend(words.iter().map(|word| json!(word)));
+        call("RegisterTaskDefinition", &definition)?;
+        self.update(&json!({ "taskDefinition": NAME }));
+        Ok(())
+    }
+
     /// Sets the desired count.
     pub(super) fn scale(&self, count: u32) {
         self.update(&json!({ "desiredCount": count }));

@@ -1,12 +1,15 @@
 //! What replacing a server costs, shown with real Valkeys on a local AWS: each row of the table that `make safety` prints is a
 //! file here. A row judges itself by what it promises; what happens without valkeep is only counted.
 
+pub mod append_only;
 pub mod kills;
 pub mod overlaps;
 pub mod replacements;
+pub mod tuning;
 
 mod dump;
 mod ground;
+mod kept;
 mod name;
 mod own;
 
