@@ -91,7 +91,7 @@ pub async fn append_only(crashes: usize, seed: u64) -> Result<Row> {
             crashes.min(CRASHES.len())
         ),
         with: format!(
-            "{} of {} promised writes lost; where snapshots were the promise, a SIGKILL took at most {} that Valkey said were not saved",
+            "{} promised writes lost of {} acknowledged; where snapshots were the promise, a SIGKILL took at most {} that Valkey said were not saved",
             all.lost, all.acknowledged, all.unsaved
         ),
         without: format!("by restart: {by_restart} of {BASE} saved keys lost"),
