@@ -30,10 +30,12 @@ mod render;
 mod replacement;
 mod role;
 mod rollout;
+mod saving;
 mod server;
 mod service;
 mod storage;
 mod task_definition;
+mod tasks;
 mod versions;
 
 pub use assess::{Assessment, Context, Explanation, PreviousServer, assess, explain_task, hold_for};

@@ -63,6 +63,8 @@ pub fn parse_info(text: &str) -> Result<ValkeyInfo, InfoError> {
         saves_started: fields.number("rdb_saves")?,
         last_save_ok: fields.text("rdb_last_bgsave_status")? == "ok",
         saving: fields.flag("rdb_bgsave_in_progress")?,
+        // -1 while none is in progress.
+        saving_for_s: u64::try_from(fields.signed("rdb_current_bgsave_time_sec")?).ok(),
         // -1 before the first.
         last_save_duration_s: u64::try_from(fields.signed("rdb_last_bgsave_time_sec")?).ok(),
         keys_loaded: fields.number("rdb_last_load_keys_loaded")?,

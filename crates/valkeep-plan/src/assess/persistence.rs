@@ -4,6 +4,7 @@
 use super::{PreviousServer, Verdict};
 use crate::data_safety::{Ended, Running};
 use crate::draft::{Input, LET_IN, allow, list};
+use crate::saving::{HANGS_HINT, hangs};
 use valkeep_core::ConditionStatus::{False, True, Unknown};
 use valkeep_core::{Desired, DoubtKind, Fact, Observed, Timestamp, ValkeyInfo};
 
@@ -64,7 +65,7 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
             ),
         );
     }
-    saving(desired, info, now)
+    saving(desired, info)
 }
 
 /// Whether the definition that runs writes snapshots to the directory; unknown where its words cannot be read.
@@ -94,7 +95,7 @@ fn unsaved(observed: &Observed, info: &ValkeyInfo, now: Timestamp) -> String {
     )
 }
 
-fn saving(desired: &Desired, info: &ValkeyInfo, now: Timestamp) -> Verdict {
+fn saving(desired: &Desired, info: &ValkeyInfo) -> Verdict {
     if !info.last_save_ok {
         return Verdict::new(
             False,
@@ -106,7 +107,18 @@ fn saving(desired: &Desired, info: &ValkeyInfo, now: Timestamp) -> Verdict {
             ),
         );
     }
-    let waited_s = now.as_second() - info.last_save.as_second();
+    if let Some(hangs) = hangs(info) {
+        return Verdict::new(
+            False,
+            "SaveHangs",
+            format!(
+                "{hangs}; {} changes are not saved (hint: {HANGS_HINT})",
+                info.changes_since_save
+            ),
+        );
+    }
+    // By the server's own clock: valkeep's may be another, or jump.
+    let waited_s = info.time.as_second() - info.last_save.as_second();
     let overdue =
         desired.snapshots().and_then(|snapshots| {
             snapshots.save.0.iter().find(|rule| {

@@ -16,6 +16,7 @@ mod properties;
 mod refusals;
 mod replacement;
 mod safety;
+mod server_faults;
 mod taken;
 mod transition;
 mod traps;
