@@ -18,6 +18,7 @@ mod restarts;
 mod safety;
 mod secrets;
 mod seed;
+mod server_faults;
 mod stores;
 mod stories;
 mod taken;

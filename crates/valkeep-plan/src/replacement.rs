@@ -106,6 +106,11 @@ fn is_under_way(found: &Service) -> bool {
 
 /// The snapshot, then the time that a final save needs.
 fn prepared(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> bool {
+    let settings = input.observed.server_settings.present();
+    if settings.and_then(fenced_since).is_some() && info.last_save_ok && hangs(info).is_none() {
+        // A snapshot is all that is missing; where it does not come, clients may write again meanwhile.
+        draft.keep_writes_out();
+    }
     if info.saving {
         under_way(info, what, draft);
         return false;

@@ -6,9 +6,6 @@ use crate::service::primary;
 use valkeep_core::observed::{Rollout, Service, Task};
 use valkeep_core::{DoubtKind, HoldKind, HoldReason, Resource};
 
-/// The exit code of what SIGKILL has ended.
-const KILLED: i32 = 137;
-
 /// Says it of a service that should run.
 pub(crate) fn say(input: Input, found: &Service, draft: &mut Draft) {
     let name = &input.desired.identity.service;
@@ -24,7 +21,6 @@ pub(crate) fn say(input: Input, found: &Service, draft: &mut Draft) {
     {
         draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt);
     }
-    killed(input, draft);
     let Some(primary) = primary(found) else {
         return draft.waiting(
             Resource::Service,
@@ -67,15 +63,12 @@ pub(crate) fn say(input: Input, found: &Service, draft: &mut Draft) {
 
 /// The newest stopped task, if it failed.
 pub(crate) fn newest_failure<'a>(input: Input<'a>) -> Option<&'a Task> {
-    newest_stopped(input).filter(|task| stopped_task::is_failure(task))
-}
-
-fn newest_stopped<'a>(input: Input<'a>) -> Option<&'a Task> {
     let tasks: &'a [Task] = input.observed.tasks.present()?;
     tasks
         .iter()
         .filter(|task| task.is_stopped())
         .max_by_key(|task| task.stopped_at)
+        .filter(|task| stopped_task::is_failure(task))
 }
 
 /// What is waited for while a task ends that does not do so at once, with what can be done about it.
@@ -91,23 +84,6 @@ fn ending(input: Input) -> Option<(String, &'static str)> {
         "nothing: it saves, and ends; should it not, ECS kills it after the stop timeout that it was started with (at most 120 s \
          on Fargate), and what changed since its last snapshot is lost",
     ))
-}
-
-/// A server that was to end and had to be killed has not made its final save.
-fn killed(input: Input, draft: &mut Draft) {
-    let Some(task) = newest_stopped(input) else { return };
-    if task.exit_code == Some(KILLED) && !stopped_task::is_failure(task) {
-        draft.notice_with_hint(
-            Resource::Task,
-            HoldReason::Warning,
-            format!(
-                "the last task that was told to end, {}, did not and was killed: what changed since its last snapshot, if anything, is lost",
-                short(task)
-            ),
-            "compare spec.rollout.stopTimeoutSeconds with the time that a save takes, and see that task's log; WarmStart counts \
-             the keys",
-        );
-    }
 }
 
 /// The id that ends an ARN.

@@ -164,28 +164,30 @@ fn a_task_that_does_not_end_is_told_with_what_becomes_of_it() {
 }
 
 #[test]
-fn a_task_that_had_to_be_killed_is_told_afterwards() {
-    let desired = desired();
-    let mut world = converged();
-    let killed = Task {
-        last_status: "STOPPED".into(),
-        stopped_at: Some(now()),
-        exit_code: Some(137),
-        ..old(&world)
-    };
-    world.tasks.present_mut().expect("tasks").push(killed);
-    let stable = condition(&desired, &world, ConditionType::ServiceStable);
-    assert_eq!(stable.reason, "Stable");
-    assert!(
-        stable.message.contains("0, did not and was killed") && stable.message.contains("stopTimeoutSeconds"),
-        "{}",
-        stable.message
-    );
-    assert!(
-        checked(&desired, &world).is_converged(),
-        "it is told, and nothing is done"
-    );
-    world.tasks.present_mut().expect("tasks")[1].exit_code = Some(0);
-    let stable = condition(&desired, &world, ConditionType::ServiceStable);
-    assert!(!stable.message.contains("note: "), "{}", stable.message);
+fn writes_stay_kept_out_while_the_snapshot_is_written_and_are_let_in_where_it_does_not_come() {
+    let (desired, mut world) = waiting();
+    let settings = world.server_settings.present_mut().expect("settings");
+    settings.insert("min-replicas-to-write".into(), valkeep_core::valkey::fence(now()));
+    saves_for(server(&mut world), Some(100), 10);
+    assert_eq!(calls(&checked(&desired, &world)), Vec::<&str>::new());
+    saves_for(server(&mut world), Some(100), 1000);
+    assert_eq!(calls(&checked(&desired, &world)), ["valkey:CONFIG SET"], "it hangs");
+    saves_for(server(&mut world), Some(100), 10);
+    server(&mut world).last_save_ok = false;
+    assert_eq!(calls(&checked(&desired, &world)), ["valkey:CONFIG SET"], "it failed");
+}
+
+#[test]
+fn names_that_were_given_in_the_future_are_not_waited_for() {
+    let (desired, mut world) = waiting();
+    for (attached, calls_then) in [
+        ("2026-03-01T12:00:01Z", [].as_slice()),
+        // A clock that is a day behind would wait as long.
+        ("2026-03-02T12:00:00Z", &["valkey:BGSAVE"]),
+    ] {
+        for target in world.mount_targets.present_mut().expect("targets") {
+            target.attached_at = Some(at(attached));
+        }
+        assert_eq!(calls(&checked(&desired, &world)), calls_then, "{attached}");
+    }
 }
