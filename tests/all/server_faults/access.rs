@@ -1,6 +1,7 @@
 //! A server that cannot be asked any more, or may not write any more: its password is another one, it hangs, EFS is read-only.
 
 use super::*;
+use nix::sys::signal::Signal;
 use valkeep_tests::resp::{Answer, Client};
 
 const PARAMETER: &str = "/cache/password";
@@ -21,20 +22,17 @@ fn let_in(task: &Task, password: &str) -> Result<Client> {
 
 /// Somebody gives the server another password while its replacement waits for a disk with room: a server that cannot be asked
 /// is not stopped, and the right password is all that is missing.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_changes_in_the_middle_holds_the_replacement_until_it_is_known() -> Result<()> {
-    let real = Real::start().await?;
-    put_password(&real, "first-password");
-    let controller = real.quiet_controller()?;
     let login = "valkey: {credentialsFrom: {ssmParameter: /cache/password}}\n";
-    let ground = Ground::made(real, &[("valkey: {}\n", login)]).await?;
+    let prepare = |real: &Real| put_password(real, "first-password");
+    let ground = Ground::prepared(&[("valkey: {}\n", login)], prepare).await?;
     let mut client = let_in(&ground.first, "first-password")?;
     for n in 0..KEYS {
         let answer = client.ask(&["SET", &format!("key:{n}"), &format!("value-{n}")])?;
         ensure!(answer == Answer::Text("OK".to_owned()), "{answer:?}");
     }
     limit_files(&ground.first, Some(1024))?;
-    ground.real.clear_calls();
     ground.put(&[LARGER]);
     ground.until_said("Stalled", "SnapshotFailed", &["(hint: "]).await?;
 
@@ -58,16 +56,15 @@ async fn a_password_that_changes_in_the_middle_holds_the_replacement_until_it_is
         let answer = client.ask(&["GET", &format!("key:{n}")])?;
         ensure!(answer == Answer::Text(format!("value-{n}")), "key:{n}: {answer:?}");
     }
-    ground.end(controller).await
+    ground.end().await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cannot_be_reached_stays_and_everything_else_goes_on() -> Result<()> {
-    let (ground, controller) = Ground::start(&[]).await?;
+    let ground = Ground::start(&[]).await?;
     ground.write("before")?;
     // Connections come about, and nobody answers. A health check of ECS is patient for longer than this takes.
     signal(&ground.first, SERVER, Signal::SIGSTOP)?;
-    ground.real.clear_calls();
     ground.put(&[LARGER]);
     let said = [
         "it cannot be asked",
@@ -88,13 +85,13 @@ async fn a_server_that_cannot_be_reached_stays_and_everything_else_goes_on() -> 
     signal(&ground.first, SERVER, Signal::SIGCONT)?;
     let second = ground.replaced().await?;
     ground.has_all(&second, &["before"])?;
-    ground.end(controller).await
+    ground.end().await
 }
 
 /// A task that mounts again finds that it may only read. The dump stays as it is, and the next start has all.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_system_that_is_read_only_is_told_and_comes_back_warm() -> Result<()> {
-    let (ground, controller) = Ground::start(&[]).await?;
+    let ground = Ground::start(&[]).await?;
     ground.write("before")?;
     let aws = &ground.real.scene;
     let found = aws.look(Service::Efs, "DescribeFileSystems", &json!({}));
@@ -124,5 +121,5 @@ async fn a_file_system_that_is_read_only_is_told_and_comes_back_warm() -> Result
     ground
         .until_said("WarmStart", "Warm", &["200 keys were loaded"])
         .await?;
-    ground.end(controller).await
+    ground.end().await
 }

@@ -1,30 +1,58 @@
-//! What befalls a server that valkeep looks after, with the shipped program and real Valkeys: each is told with its reason and
-//! the next step, the server that holds what is not saved stays, and nothing that was acknowledged is lost. The cure is all
-//! that is needed: valkeep goes on by itself.
+//! What befalls a server that valkeep looks after, with real Valkeys: each is told with its reason and the next step, the
+//! server that holds what is not saved stays, and nothing that was acknowledged is lost. The cure is all that is needed:
+//! valkeep goes on by itself.
 
 mod access;
+mod clock;
+mod processes;
 mod saving;
 mod stopping;
 mod time;
 
 use anyhow::{Context, Result, ensure};
-use localaws::Service;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use clock::Jumping;
+use localaws::{Delays, Knobs, Service};
+use processes::{SAVER, SERVER, limit_files, process, signal};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use valkeep_engine::{CancellationToken, Engine, Report, Settings};
+use valkeep_tests::in_process::Cable;
 use valkeep_tests::keys;
-use valkeep_tests::real::{self, Controller, Real, Task};
-use valkeep_tests::scene::example;
+use valkeep_tests::real::{self, CONTROLLER, Real, Task};
+use valkeep_tests::scene::{self, example};
 
 const NAME: &str = "trigpointing-valkey";
 const KEYS: usize = 200;
 /// Reached only by a failure.
 const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(100);
+/// Nothing takes time but what Valkey does.
+fn delays() -> Delays {
+    Delays {
+        restart_first: 1.0,
+        restart_max: 2.0,
+        scheduler: 0.25,
+        ..Delays::zero()
+    }
+}
+
+/// Microseconds that a save takes for each key.
+const DELAY: &str = "rdb-key-save-delay";
+
+/// Looks as often as a test has patience for.
+fn settings() -> Settings {
+    Settings {
+        poll: Duration::from_millis(500),
+        probe: Duration::from_secs(1),
+        wait: Duration::from_secs(1),
+        wait_max: Duration::from_secs(2),
+        ..Settings::default()
+    }
+}
 
 /// The example document with other values, which must stand in it.
 fn document(changes: &[(&str, &str)]) -> String {
@@ -39,29 +67,51 @@ fn document(changes: &[(&str, &str)]) -> String {
 /// What replaces the task.
 const LARGER: (&str, &str) = ("memoryMiB: 512", "memoryMiB: 1024");
 
-/// A service at rest.
+/// A service at rest, and a valkeep in this process that looks after it, by a clock of its own.
 struct Ground {
     real: Real,
+    clock: Jumping,
     first: Task,
     /// Changes of the example that every version of the document has.
     changes: Vec<(&'static str, &'static str)>,
+    stop: CancellationToken,
+    engine: JoinHandle<Report>,
 }
 
 impl Ground {
-    /// Made by the shipped program, which goes on looking after it.
-    async fn start(changes: &[(&'static str, &'static str)]) -> Result<(Self, Controller)> {
-        let real = Real::start().await?;
-        let controller = real.quiet_controller()?;
-        Ok((Self::made(real, changes).await?, controller))
+    async fn start(changes: &[(&'static str, &'static str)]) -> Result<Self> {
+        Self::prepared(changes, |_| {}).await
     }
 
-    /// Made by whatever valkeep is at work on it.
-    async fn made(real: Real, changes: &[(&'static str, &'static str)]) -> Result<Self> {
+    /// The same with something that must be there before.
+    async fn prepared(changes: &[(&'static str, &'static str)], prepare: impl FnOnce(&Real)) -> Result<Self> {
+        let mut real = Real::with(delays(), Knobs::default()).await?;
+        real.scene.dns_grace_s = 1;
+        prepare(&real);
         real.scene.put("cache.yaml", &document(changes));
+        let clock = Jumping::of(&real.scene.aws);
+        let client = real.scene.client_of(CONTROLLER, &Cable::default());
+        let engine = Engine::new(
+            settings(),
+            vec![scene::store(&client)],
+            Arc::new(client),
+            Arc::new(valkeep_valkey::Client::default()),
+            Arc::new(clock.clone()),
+            real.scene.scope(),
+        );
+        let stop = CancellationToken::new();
+        let engine = tokio::spawn(engine.run(stop.clone()));
         until_ready(&real).await?;
         let first = running(&real)?.context("a task runs")?;
-        let changes = changes.to_vec();
-        Ok(Self { real, first, changes })
+        real.clear_calls();
+        Ok(Self {
+            real,
+            clock,
+            first,
+            changes: changes.to_vec(),
+            stop,
+            engine,
+        })
     }
 
     /// Keys of a stem; every one is acknowledged.
@@ -86,6 +136,17 @@ impl Ground {
         .await
     }
 
+    /// A save takes 25 ms for each key from now on: 5 s in all, in which the one that saves is found.
+    fn save_slowly(&self) -> Result<()> {
+        set(&self.first, DELAY, "25000")
+    }
+
+    /// Waits until a slow save has begun. The next ones are quick again.
+    async fn until_it_saves(&self) -> Result<()> {
+        until("the snapshot", &self.real, || Ok(process(&self.first, SAVER).map(drop))).await?;
+        set(&self.first, DELAY, "0")
+    }
+
     /// Nobody has stopped the first task, and no other one has been started.
     fn stays(&self) -> Result<()> {
         ensure!(running(&self.real)?.as_ref() == Some(&self.first), "it was replaced");
@@ -106,14 +167,15 @@ impl Ground {
         .await
     }
 
-    /// Waits until another task serves, and the document is at rest.
+    /// Waits until another task serves, and the document is at rest with that.
     async fn replaced(&self) -> Result<Task> {
-        let next = until("another task", &self.real, || {
-            Ok(running(&self.real)?.filter(|task| *task != self.first))
-        });
-        let next = next.await?;
-        until_ready(&self.real).await?;
-        Ok(next)
+        until("another task", &self.real, || {
+            let next = running(&self.real)?.filter(|task| *task != self.first);
+            let status = self.real.scene.status(NAME).filter(|_| self.real.scene.is_ready(NAME));
+            let told = status.map(|status| status["status"]["resources"]["taskArn"].clone());
+            Ok(next.filter(|next| told == Some(json!(next.arn))))
+        })
+        .await
     }
 
     /// Every key of these stems is there.
@@ -130,8 +192,9 @@ impl Ground {
         self.real.directory("/valkey-data")
     }
 
-    async fn end(self, controller: Controller) -> Result<()> {
-        controller.stop().await?;
+    async fn end(self) -> Result<()> {
+        self.stop.cancel();
+        self.engine.await?;
         self.real.stop().await;
         Ok(())
     }
@@ -165,31 +228,11 @@ async fn until<T>(what: &str, real: &Real, mut look: impl FnMut() -> Result<Opti
         }
         ensure!(
             Instant::now() < deadline,
-            "{what} did not come: {:#?}\n{}",
-            real.scene.status(NAME),
-            real.log()
+            "{what} did not come: {:#?}",
+            real.scene.status(NAME)
         );
         sleep(LOOK).await;
     }
-}
-
-/// The server's own process, or the one that saves for it; by the title that Valkey gives each of them.
-fn process(task: &Task, title: &str) -> Option<Pid> {
-    let entries = std::fs::read_dir("/proc").ok()?;
-    entries.flatten().find_map(|entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-        let line = String::from_utf8_lossy(&line);
-        (line.contains(title) && line.contains(&task.address)).then(|| Pid::from_raw(pid))
-    })
-}
-
-const SERVER: &str = "valkey-server";
-const SAVER: &str = "valkey-rdb-bgsave";
-
-fn signal(task: &Task, title: &str, signal: Signal) -> Result<()> {
-    let pid = process(task, title).with_context(|| format!("no {title}"))?;
-    Ok(kill(pid, signal)?)
 }
 
 /// `CONFIG SET`, of what the debugging of Valkey offers, too.
@@ -216,19 +259,6 @@ async fn saved(real: &Real, task: &Task) -> Result<()> {
         Ok(done.then_some(()))
     })
     .await
-}
-
-/// How long a file of the server may become, the unsaved ones of its children, too; none is without limit. What a full file
-/// system does to a save, without filling one of this machine.
-fn limit_files(task: &Task, bytes: Option<u32>) -> Result<()> {
-    let pid = process(task, SERVER).context("no server")?;
-    let soft = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
-    let status = Command::new("prlimit")
-        .args(["--pid", &pid.to_string(), &format!("--fsize={soft}:")])
-        .status()
-        .context("prlimit (util-linux) does not start")?;
-    ensure!(status.success(), "prlimit: {status}");
-    Ok(())
 }
 
 /// The exit code of the task that stopped last.

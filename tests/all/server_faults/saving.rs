@@ -1,15 +1,16 @@
 //! A server that cannot save: it hangs, the disk is full, or it may not write.
 
 use super::*;
+use nix::sys::signal::Signal;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 
 /// The directory is there and cannot be written.
 const READ_ONLY: u32 = 0o555;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_save_that_hangs_is_told_and_ends_in_the_replacement() -> Result<()> {
-    let (ground, controller) = Ground::start(&[]).await?;
+    let ground = Ground::start(&[]).await?;
     ground.write("before")?;
     ground.hang_a_save().await?;
     ground.write("meanwhile")?;
@@ -32,15 +33,14 @@ async fn a_save_that_hangs_is_told_and_ends_in_the_replacement() -> Result<()> {
     signal(&ground.first, SAVER, Signal::SIGCONT)?;
     let second = ground.replaced().await?;
     ground.has_all(&second, &["before", "meanwhile"])?;
-    ground.end(controller).await
+    ground.end().await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_keeps_the_server_until_there_is_room() -> Result<()> {
-    let (ground, controller) = Ground::start(&[]).await?;
+    let ground = Ground::start(&[]).await?;
     ground.write("before")?;
     limit_files(&ground.first, Some(1024))?;
-    ground.real.clear_calls();
     ground.put(&[LARGER]);
     let said = [
         "the last snapshot failed",
@@ -66,17 +66,16 @@ async fn a_full_disk_keeps_the_server_until_there_is_room() -> Result<()> {
     limit_files(&ground.first, None)?;
     let second = ground.replaced().await?;
     ground.has_all(&second, &["before", "meanwhile"])?;
-    ground.end(controller).await
+    ground.end().await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_may_not_be_written_keeps_the_server_and_the_document_may_go_back() -> Result<()> {
-    let (ground, controller) = Ground::start(&[]).await?;
+    let ground = Ground::start(&[]).await?;
     ground.write("before")?;
     let directory = ground.directory()?;
     let before = directory.metadata()?.permissions();
     set_permissions(&directory, Permissions::from_mode(READ_ONLY))?;
-    ground.real.clear_calls();
     ground.put(&[LARGER]);
     ground
         .until_said("Stalled", "SnapshotFailed", &["(hint: ", "permissions"])
@@ -95,31 +94,28 @@ async fn a_directory_that_may_not_be_written_keeps_the_server_and_the_document_m
     ground.put(&[LARGER]);
     let second = ground.replaced().await?;
     ground.has_all(&second, &["before"])?;
-    ground.end(controller).await
+    ground.end().await
 }
 
 /// The way out of a hang: a server that is told to end drops the save that hangs and makes a last one itself.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_save_that_hangs_is_not_waited_for_where_the_document_says_so() -> Result<()> {
-    let (ground, controller) = Ground::start(&[]).await?;
+    let ground = Ground::start(&[]).await?;
     ground.write("before")?;
     ground.hang_a_save().await?;
     ground.until_said("Reconciling", "Snapshotting", &[]).await?;
     ground.put(&[LARGER, ("requireSnapshot: true", "requireSnapshot: false")]);
     let second = ground.replaced().await?;
     ground.has_all(&second, &["before"])?;
-    ground.end(controller).await
+    ground.end().await
 }
 
 impl Ground {
     /// Asks for another task, and stops the one that saves before it.
     async fn hang_a_save(&self) -> Result<()> {
-        // 25 ms a key: 5 s in all, in which it is found.
-        set(&self.first, "rdb-key-save-delay", "25000")?;
-        self.real.clear_calls();
+        self.save_slowly()?;
         self.put(&[LARGER]);
-        until("the snapshot", &self.real, || Ok(process(&self.first, SAVER).map(drop))).await?;
-        signal(&self.first, SAVER, Signal::SIGSTOP)?;
-        set(&self.first, "rdb-key-save-delay", "0")
+        self.until_it_saves().await?;
+        signal(&self.first, SAVER, Signal::SIGSTOP)
     }
 }

@@ -3,14 +3,14 @@
 use super::*;
 
 /// Its last save hangs, during which Valkey hears nothing: ECS kills it, and the snapshot before has all.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_ignores_sigterm_is_told_and_killed_and_its_last_snapshot_has_all() -> Result<()> {
-    let timeout = ("stopTimeoutSeconds: 120", "stopTimeoutSeconds: 15");
-    let (ground, controller) = Ground::start(&[timeout]).await?;
+    let timeout = ("stopTimeoutSeconds: 120", "stopTimeoutSeconds: 5");
+    let ground = Ground::start(&[timeout]).await?;
     ground.write("before")?;
     saved(&ground.real, &ground.first).await?;
     // A second for each key.
-    set(&ground.first, "rdb-key-save-delay", "1000000")?;
+    set(&ground.first, DELAY, "1000000")?;
     ground.put(&[LARGER]);
     let id = ground.first.arn.rsplit('/').next().context("an id")?;
     let told = format!("its task {id} was told at ");
@@ -28,5 +28,5 @@ async fn a_task_that_ignores_sigterm_is_told_and_killed_and_its_last_snapshot_ha
         let name = entry?.file_name();
         ensure!(!name.to_string_lossy().starts_with("temp-"), "{name:?}");
     }
-    ground.end(controller).await
+    ground.end().await
 }
