@@ -32,7 +32,7 @@ fn document(valkey: &str, look: &str) -> String {
         .replace("  valkey: {}\n", &format!("  valkey: {valkey}\n"))
         .replacen(
             "metadata:\n",
-            &format!("metadata:\n  annotations: {{valkeep.dev/look-now: \"{look}\"}}\n"),
+            &format!("metadata:\n  annotations:\n    valkeep.dev/look-now: \"{look}\"\n"),
             1,
         )
 }
@@ -160,6 +160,11 @@ async fn a_service_of_our_own_gets_its_password_by_reference_and_follows_it() ->
     put_password(&real, "Zq-theirs");
     real.scene.put("cache.yaml", &document(valkey, "healed"));
     until("Ready", &real, NAME, || real.scene.is_ready(NAME)).await?;
+    is_nowhere(&real, &task).await?;
+    let text = real.quiet(0, &["verify", NAME, "--yes", "--keys", "7"]).await?;
+    ensure!(text.contains("everything that was written came back"), "{text}");
+    let task = until_ready(&real, NAME).await?;
+    assert!(ping(&task, Some("valkeep"), "Zq-theirs")?.contains("PONG"));
     is_nowhere(&real, &task).await?;
     controller.stop().await?;
     real.stop().await;

@@ -36,7 +36,7 @@ async fn the_example_converges_on_moto_and_a_second_pass_changes_nothing() -> Re
         .fold(example("trigpointing-valkey.yaml"), |text, (from, to)| {
             text.replace(from, to)
         });
-    store.put("trigpointing-valkey", text.as_bytes()).await?;
+    store.put("trigpointing-valkey", text.as_bytes(), None).await?;
     let entry = store.list().await?.pop().context("one document")?;
     let body = store.fetch(&entry).await?;
     assert_eq!(body, text.as_bytes());

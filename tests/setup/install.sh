@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings what the demo and the tests need and a fresh machine may lack: Valkey, bubblewrap, and (for tests) moto and boto3.
+# Brings what the demo and the tests need and a fresh machine may lack: Valkey, bubblewrap, and (for tests) Redis, moto and boto3.
 # Installs Debian packages only as root on Debian 12; elsewhere it says what to install and stops.
 # usage: install.sh demo|test VENV
 set -eu
@@ -15,14 +15,16 @@ need() {
     done
 }
 
-missing=$(need valkey-server valkey-cli bwrap cc python3 pkg-config)
+# Redis's server goes by the name it is called with; redis-check-rdb is in redis-tools, which brings no service.
+missing=$(need valkey-server valkey-cli bwrap cc python3 pkg-config redis-check-rdb)
 [ "$what" = demo ] && missing=$(need valkey-server valkey-cli bwrap cc)
 
 if [ -n "$missing" ]; then
     codename=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}" || true)
     if [ "$(id -u)" != 0 ] || [ "$codename" != bookworm ]; then
         say "missing:" $missing
-        say "please install Valkey 8.0 or later (valkey-server, valkey-cli), bubblewrap (bwrap), a C compiler, pkg-config and Python 3,"
+        say "please install Valkey 8.0 or later (valkey-server, valkey-cli), bubblewrap (bwrap), a C compiler, pkg-config, Python 3"
+        say "and Redis 7.0 or later (redis-check-rdb; only for the tests),"
         say "or run this as root on Debian 12, where it installs them from Debian's own packages"
         exit 1
     fi
@@ -39,13 +41,15 @@ if [ -n "$missing" ]; then
     # The package would start a server of its own on 6379; the tests and the demo start theirs.
     policy=/usr/sbin/policy-rc.d
     made=no
+    redis=
+    [ "$what" = demo ] || redis=redis-tools
     [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made=yes; }
     status=0
-    apt-get install -y -qq --no-install-recommends bubblewrap build-essential pkg-config python3 python3-venv >/dev/null || status=$?
+    apt-get install -y -qq --no-install-recommends bubblewrap build-essential pkg-config python3 python3-venv $redis >/dev/null || status=$?
     [ "$status" != 0 ] || apt-get install -y -qq --no-install-recommends -t bookworm-backports valkey-server valkey-tools >/dev/null || status=$?
     [ "$made" = no ] || rm -f "$policy"
     [ "$status" = 0 ] || { say "apt-get failed with $status"; exit 1; }
-    still=$(need valkey-server valkey-cli bwrap cc)
+    still=$(need valkey-server valkey-cli bwrap cc ${redis:+redis-check-rdb})
     [ -z "$still" ] || { say "still missing:" $still; exit 1; }
 fi
 

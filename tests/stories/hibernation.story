@@ -7,3 +7,12 @@ conditions
 hand ecs UpdateService {"cluster": "trigpointing-cluster", "service": "trigpointing-valkey", "desiredCount": 1}
 settle
 conditions
+
+# The document's own is reached with a snapshot before, and ended by the document.
+valkey unsaved 5
+edit     create: =>     desiredCount: 0\n    create:
+settle
+conditions
+edit desiredCount: 0 => desiredCount: 1
+settle
+conditions

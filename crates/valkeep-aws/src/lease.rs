@@ -48,7 +48,7 @@ impl S3Lease {
             StoreError::Missing { .. } => LeaseError::NoBucket { url },
             StoreError::Denied { call, message, .. } => LeaseError::Denied { call, url, message },
             StoreError::Failed { call, message, .. } => LeaseError::Failed { call, url, message },
-            StoreError::Gone { .. } | StoreError::TooLarge { .. } => LeaseError::Failed {
+            StoreError::Gone { .. } | StoreError::Changed { .. } | StoreError::TooLarge { .. } => LeaseError::Failed {
                 call: "s3:GetObject".to_owned(),
                 url,
                 message: error.to_string(),

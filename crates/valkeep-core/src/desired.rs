@@ -46,6 +46,8 @@ pub struct Desired {
     pub persistence: Persistence,
     /// How a running server is changed or replaced.
     pub rollout: Rollout,
+    /// Desired count of the ECS service, 0 or 1; `None` leaves a 0 that somebody else sets.
+    pub task_count: Option<u32>,
     /// How long a mount target's DNS name is given after its interface was attached, in seconds.
     pub dns_grace_s: u32,
     /// The annotation `valkeep.dev/look-now`; its value comes back in the status of the look that it brought about.
@@ -372,6 +374,11 @@ pub enum StaleDump {
 }
 
 impl Desired {
+    /// Whether the document wants the service at desired count 0.
+    pub fn hibernates(&self) -> bool {
+        self.task_count == Some(0)
+    }
+
     /// Whether the document takes a file system that exists, by its id or by that of an access point on it.
     pub fn takes_file_system(&self) -> bool {
         self.file_system.taken.is_some() || self.access_point.taken.is_some()

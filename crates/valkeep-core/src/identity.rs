@@ -18,6 +18,9 @@ pub const TAG_GIVEN: &str = "valkeep.dev/given-to";
 pub const TAG_SERVICE: &str = "valkeep.dev/service";
 /// Tag on task definitions: SHA-256 of what was rendered.
 pub const TAG_HASH: &str = "valkeep.dev/hash";
+/// Tag on task definitions: a hash of what the document says that a server must be started anew for. Definitions that have it in
+/// common differ only in how valkeep wrote them.
+pub const TAG_MEANING: &str = "valkeep.dev/meaning";
 /// Tag on the file system: when valkeep last changed the throughput mode or lowered provisioned throughput
 /// (RFC 3339). AWS allows the next such change 24 hours later and does not tell when the last one was.
 pub const TAG_THROUGHPUT_CHANGED: &str = "valkeep.dev/throughput-changed-at";

@@ -21,6 +21,7 @@ pub mod step;
 pub mod task_definition;
 pub mod units;
 pub mod valkey;
+pub mod versions;
 pub mod window;
 
 pub use condition::{Condition, ConditionStatus, ConditionType};

@@ -105,7 +105,7 @@ pub enum HoldReason {
     ReadOnly,
     /// The change would make the server start without its data.
     WouldHideData,
-    /// The image is older than what wrote the files.
+    /// The image could not read what wrote the files: it is older, or of the other product.
     ImageTooOld,
     /// An old dump would replace newer live data.
     StaleDump,
@@ -129,7 +129,7 @@ pub enum HoldReason {
     OutsideWindow,
     /// A new definition waits for the next replacement; the running server is set as the document says.
     RestartPending,
-    /// Desired count 0 was set by somebody else and stays.
+    /// The service is at desired count 0: as the document says, or as somebody else has set it, which stays.
     Hibernated,
     /// A rule or setting of somebody else was found and left.
     Foreign,

@@ -89,7 +89,7 @@ impl MaxmemoryPolicy {
 /// `INFO` of one server, as far as valkeep reads it. Times are as the server gives them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValkeyInfo {
-    /// `server_name`: `valkey`, or `redis` where the field is missing.
+    /// `valkey` where there is a `valkey_version`; else `server_name`, or `redis` where there is none.
     pub server: String,
     /// `valkey_version`, or `redis_version` on Redis.
     pub version: String,

@@ -111,6 +111,7 @@ impl Document {
                 live_only: spec.rollout.live_only,
                 window,
             },
+            task_count: spec.service.desired_count,
             dns_grace_s: scope.dns_grace_s,
             look_now: metadata.annotations.get(LOOK_NOW).cloned(),
             restart: metadata.annotations.get(RESTART).cloned(),

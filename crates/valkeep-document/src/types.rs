@@ -186,6 +186,12 @@ pub struct Service {
     #[serde(default = "Service::default_port")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
+    /// Desired count of the service. 0 hibernates it: a snapshot is checked, then the server stops, and its data stays on the file
+    /// system. 1 keeps it running, even where somebody else sets 0. Left out, valkeep runs one task, and a 0 that somebody else
+    /// sets stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1))]
+    pub desired_count: Option<u32>,
     /// What the service is made of: valkeep makes the service and keeps it so. Left out, the service is somebody else's, like
     /// Terraform's or a pipeline's, and valkeep keeps only its persistence true, on top of whatever definition it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

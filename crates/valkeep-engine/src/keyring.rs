@@ -41,7 +41,7 @@ struct Read {
 
 impl Keyring {
     /// What the document refers to, read by now or a while ago.
-    pub(crate) async fn access<W: Secrets>(&self, world: &W, desired: &Desired) -> Result<ServerAccess, Doubt> {
+    pub async fn access<W: Secrets>(&self, world: &W, desired: &Desired) -> Result<ServerAccess, Doubt> {
         let kept = self.kept(desired).filter(|read| read.at.elapsed() < KEPT);
         match kept {
             Some(read) => Ok(read.access),
@@ -49,12 +49,8 @@ impl Keyring {
         }
     }
 
-    /// The same, for a server that refuses it: read anew, unless that was a moment ago.
-    pub(crate) async fn access_anew<W: Secrets>(
-        &self,
-        world: &W,
-        desired: &Desired,
-    ) -> Option<Result<ServerAccess, Doubt>> {
+    /// The same, for a server that refuses it: read anew; `None` where that was a moment ago, or there is no login.
+    pub async fn access_anew<W: Secrets>(&self, world: &W, desired: &Desired) -> Option<Result<ServerAccess, Doubt>> {
         let just_read = self.kept(desired).is_some_and(|read| read.at.elapsed() < JUST_READ);
         let worth_it = desired.server.access.login.is_some() && !just_read;
         if worth_it {

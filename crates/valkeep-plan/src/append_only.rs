@@ -15,23 +15,29 @@ use valkeep_core::observed::AccessPoint;
 use valkeep_core::valkey::SETTING_APPEND_ONLY;
 use valkeep_core::{Fact, Hold, HoldKind, HoldReason, Resource, ServerChange, ValkeyInfo};
 
+/// Whether the service's definition has the other kind of file than the document wants: only a server of that definition can
+/// change over, so it is started where none runs.
+pub(crate) fn changes(input: Input) -> bool {
+    let running = Running::of(input).filter(Running::mounts);
+    input.desired.snapshots().is_some()
+        && running.is_some_and(|running| running.append_only() != input.desired.appends())
+}
+
 /// Whether a definition of the document may follow the running one as far as this is concerned; plans what must come first.
 /// `what` is like `the change of NAME`.
 pub(crate) fn may_follow(input: Input, what: &str, draft: &mut Draft) -> bool {
-    let Some(running) = Running::of(input).filter(Running::mounts) else {
+    if !changes(input) {
         return true; // Without a server on the directory, `blocks` says what may start there.
-    };
-    let (is, will) = (running.append_only(), input.desired.appends());
-    if input.desired.snapshots().is_none() || is == will {
-        return true;
     }
+    let will = input.desired.appends();
     let info = match &input.observed.valkey {
         Fact::Present(info) if !info.loading => info,
         _ => {
             draft.hold(Hold {
                 hint: Some(format!(
-                    "if it cannot be brought to serve, set spec.persistence.appendOnly.enabled: {is} again, which is what it \
-                     starts with"
+                    "if it cannot be brought to serve, set spec.persistence.appendOnly.enabled: {} again, which is what it \
+                     starts with",
+                    !will
                 )),
                 ..hold(
                     Resource::Valkey,
@@ -124,11 +130,12 @@ fn switch(input: Input, info: &ValkeyInfo, to: &str, draft: &mut Draft) {
 
 /// Why no server may start on the directory with what the document says, where none runs on it that could change over.
 pub(crate) fn blocks(input: Input, access_point: &AccessPoint, running: Option<&Running>) -> Option<Hold> {
-    if running.is_some_and(Running::mounts) {
-        return None;
+    let running = running.filter(|running| running.mounts());
+    if running.is_some() && !input.observed.service.is_absent() {
+        return None; // `may_follow` says what its server must do first.
     }
-    let marked = access_point.tags.contains_key(TAG_APPEND_ONLY);
-    let used = access_point.tags.contains_key(TAG_WRITTEN_BY);
+    let marked = access_point.tags.contains_key(TAG_APPEND_ONLY) || running.is_some_and(Running::append_only);
+    let used = access_point.tags.contains_key(TAG_WRITTEN_BY) || running.is_some();
     let (message, before) = match (input.desired.appends(), marked) {
         (true, false) if used => ("a dump, which a server with an append-only file would not load", false),
         (false, true) => ("an append-only file, which a server without one would not load", true),

@@ -2,12 +2,12 @@
 //! this needs. Knows the running definition only by its words.
 
 use crate::append_only;
+use crate::compatibility;
 use crate::deletion::remembered_marks;
 use crate::draft::{Input, doubt_hold, hold, whole_seconds};
 use crate::overlay;
 use crate::render::ENV_SAVES;
 use crate::storage;
-use crate::versions::Product;
 use valkeep_core::desired::{Snapshots, StaleDump};
 use valkeep_core::identity::{TAG_APPEND_ONLY, TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::{AccessPoint, Rollout};
@@ -31,7 +31,7 @@ impl Running {
     }
 
     /// The running definition as far as it says something about this access point: none where it mounts another one.
-    fn on(input: Input, access_point: &AccessPoint) -> Option<Self> {
+    pub(crate) fn on(input: Input, access_point: &AccessPoint) -> Option<Self> {
         let elsewhere = storage::mounted(input).is_some_and(|(_, mounted)| mounted != access_point.id);
         if elsewhere { None } else { Self::of(input) }
     }
@@ -63,7 +63,7 @@ impl Running {
     }
 
     /// Of a flag that is given twice the server takes the last.
-    fn word_after(&self, flag: &str) -> Option<&str> {
+    pub(crate) fn word_after(&self, flag: &str) -> Option<&str> {
         let at = self.words.iter().rposition(|word| word == flag)?;
         self.words.get(at + 1).map(String::as_str)
     }
@@ -132,7 +132,7 @@ pub(crate) fn blocks(input: Input, access_point: &AccessPoint) -> Vec<Hold> {
     [
         other_directory(input, access_point),
         other_file(input, snapshots, access_point, running.as_ref()),
-        older_image(input, access_point),
+        compatibility::blocks(input, access_point, running.as_ref()),
         append_only::blocks(input, access_point, running.as_ref()),
         stale_dump(input, access_point, running.as_ref()),
     ]
@@ -166,7 +166,7 @@ pub(crate) fn marks(input: Input, access_point: &AccessPoint) -> (Tags, Vec<Stri
     if let Some(name) = data_file_mark(input, access_point) {
         set.insert(TAG_DATA_FILE.to_owned(), name);
     }
-    if let Some(product) = written_by_mark(input, access_point) {
+    if let Some(product) = compatibility::mark(input, access_point) {
         set.insert(TAG_WRITTEN_BY.to_owned(), product);
     }
     match ended_mark(input, access_point) {
@@ -209,13 +209,6 @@ fn data_file_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
         (Fact::Present(_) | Fact::Absent, None) => Some(snapshots.filename.clone()),
         _ => None,
     }
-}
-
-fn written_by_mark(input: Input, access_point: &AccessPoint) -> Option<String> {
-    let info = input.observed.valkey.present()?;
-    let writes = Running::on(input, access_point).is_some_and(|running| running.mounts()) && !info.loading;
-    let product = info.product();
-    (writes && access_point.tags.get(TAG_WRITTEN_BY) != Some(&product)).then_some(product)
 }
 
 enum EndedMark {
@@ -282,7 +275,8 @@ fn saved_since(input: Input, since: Timestamp) -> bool {
         .is_some_and(|info| !info.loading && info.saves_started > 0 && info.last_save_ok && info.last_save > since)
 }
 
-fn blocked(reason: HoldReason, message: String, hint: String) -> Hold {
+/// A change that waits for a person.
+pub(crate) fn blocked(reason: HoldReason, message: String, hint: String) -> Hold {
     Hold {
         hint: Some(hint),
         ..hold(Resource::TaskDefinition, HoldKind::Stalled, reason, message)
@@ -361,31 +355,6 @@ fn other_file(
             ),
         )
     })
-}
-
-fn older_image(input: Input, access_point: &AccessPoint) -> Option<Hold> {
-    let written_by = access_point.tags.get(TAG_WRITTEN_BY)?;
-    let image = image(input)?;
-    // What tells no version (a digest, `unstable`) is let through: a server that cannot read a dump exits at start
-    // and never changes the file.
-    let (writer, reader) = (Product::parse(written_by)?, Product::of_image(&image)?);
-    (!reader.reads(writer)).then(|| {
-        blocked(
-            HoldReason::ImageTooOld,
-            format!("the image {image} cannot read the files that {written_by} has written"),
-            format!("use an image of {written_by} or newer; going back by export comes with a later version"),
-        )
-    })
-}
-
-/// The image that would run: the document's, or that of the definition that somebody else maintains.
-fn image(input: Input) -> Option<String> {
-    if let Some(created) = input.desired.created() {
-        return Some(created.task.image.clone());
-    }
-    let raw = input.observed.running_definition.present()?.raw.as_ref()?;
-    let image = raw.container(&input.desired.server.container)?["image"].as_str()?;
-    Some(image.to_owned())
 }
 
 fn stale_dump(input: Input, access_point: &AccessPoint, running: Option<&Running>) -> Option<Hold> {

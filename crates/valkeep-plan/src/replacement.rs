@@ -119,13 +119,25 @@ fn prepared(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> b
     if !nothing_new && !is_fresh(info) {
         return save(input, info, what, draft);
     }
-    let has_s = stop_timeout_s(input);
-    match final_save_s(info) {
-        needs_s if needs_s <= has_s => true,
+    match too_small_budget(input, info) {
+        None => true,
         // A guess by the memory; a snapshot tells.
-        _ if info.last_save_duration_s.is_none() => save(input, info, what, draft),
-        needs_s => without_final_save(input, info, what, (needs_s, has_s), draft),
+        Some(_) if info.last_save_duration_s.is_none() => save(input, info, what, draft),
+        Some(budget) => without_final_save(input, info, what, budget, draft),
     }
+}
+
+/// Seconds that a final save may take, and that ECS gives it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    pub(crate) needs_s: u64,
+    pub(crate) has_s: u64,
+}
+
+/// The time for a final save, where it is too short.
+pub(crate) fn too_small_budget(input: Input, info: &ValkeyInfo) -> Option<Budget> {
+    let (needs_s, has_s) = (final_save_s(info), stop_timeout_s(input));
+    (needs_s > has_s).then_some(Budget { needs_s, has_s })
 }
 
 /// Whether a snapshot of this process ended well a short time ago, all by the server's own clock.
@@ -193,7 +205,7 @@ fn without_final_save(
     input: Input,
     info: &ValkeyInfo,
     what: &str,
-    (needs_s, has_s): (u64, u64),
+    Budget { needs_s, has_s }: Budget,
     draft: &mut Draft,
 ) -> bool {
     draft.keep_writes_out();

@@ -2,7 +2,7 @@
 
 use crate::data_safety::Running;
 use crate::draft::{Draft, Input};
-use crate::pending;
+use crate::pending::{self, Change};
 use valkeep_core::valkey::fenced_since;
 use valkeep_core::{HoldReason, Resource, Timestamp, WindowState};
 
@@ -11,14 +11,17 @@ use valkeep_core::{HoldReason, Resource, Timestamp, WindowState};
 pub(crate) fn may_wait(input: Input, wanted: &str, draft: &mut Draft) -> bool {
     let rollout = &input.desired.rollout;
     let next = opens(input);
-    if !rollout.live_only || (rollout.window.is_some() && next.is_none()) {
+    if rollout.window.is_some() && next.is_none() {
         return false;
     }
     let (Some(running), Some(wanted)) = (input.observed.running_definition.present(), input.definition(wanted)) else {
         return false;
     };
-    if !pending::may_wait(running, wanted, &input.desired.server.container) {
-        return false;
+    match pending::change(running, wanted, &input.desired.server.container) {
+        Change::Server => return false,
+        Change::Tuning if !rollout.live_only => return false,
+        // Another valkeep must not restart every server that it looks after.
+        Change::Tuning | Change::Writing => {}
     }
     let until = match next {
         Some(next) => format!("until the maintenance window at {next}"),

@@ -6,6 +6,7 @@ use crate::assess::stopped_task;
 use crate::data_safety;
 use crate::draft::{Draft, Input, hold, later, list};
 use crate::file_system;
+use crate::hibernation;
 use crate::mount_targets::{self, NotUsable};
 use crate::overlay;
 use crate::render::service_settings;
@@ -197,6 +198,7 @@ fn existing(input: Input, found: &Service, target: &Target, draft: &mut Draft) {
         match adoption::replace_without_lock(input, found, target, needs.are_met(), draft) {
             Next::Step(step) => return draft.step(*step),
             Next::Held => return needs.hold(&format!("the new definition of {name}"), draft),
+            Next::Back if desired.hibernates() => return hibernation::stay_asleep(input, found, draft),
             Next::Back => {
                 return draft.step(Step::StartService {
                     cluster: cluster.clone(),
@@ -212,13 +214,9 @@ fn existing(input: Input, found: &Service, target: &Target, draft: &mut Draft) {
     }
     let starting = found.tags.contains_key(TAG_STARTING);
     match (found.desired, starting) {
-        (0, true) => return start(input, found, target, &needs, draft),
-        (0, false) => draft.notice_with_hint(
-            Resource::Service,
-            HoldReason::Hibernated,
-            format!("the service {name} has the desired count 0, set by somebody else, and stays so"),
-            format!("aws ecs update-service --cluster {cluster} --service {name} --desired-count 1 wakes it"),
-        ),
+        (0, true) if !desired.hibernates() => return start(input, found, target, &needs, draft),
+        (0, _) => hibernation::stay_asleep(input, found, draft),
+        _ if desired.hibernates() => return hibernation::fall_asleep(input, found, draft),
         (_, true) => {
             return draft.step(Step::ClearStarting { arn: found.arn.clone() });
         }
@@ -365,9 +363,12 @@ fn restarts_now(input: Input, found: &Service, definition: Option<&str>, needs: 
         );
         return false;
     }
-    // At desired count 0 nothing starts, so nothing is in danger.
+    if hibernation::comes_first(input, found) {
+        return false;
+    }
+    // At desired count 0 nothing starts, so nothing is in danger yet.
     if found.desired == 0 && found.running == 0 {
-        return true;
+        return append_only::may_follow(input, &what, draft);
     }
     // A task that starts while something is missing fails, and the one that works now would be gone.
     if !needs.are_met() {
@@ -405,24 +406,17 @@ fn start(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &
     if !needs.are_met() {
         return needs.hold(&what, draft);
     }
-    if !matches!(target, Target::Arn(arn) if *arn == found.task_definition) {
+    let there = matches!(target, Target::Arn(arn) if *arn == found.task_definition);
+    if !there && !append_only::changes(input) {
         return draft.waiting(
             Resource::Service,
             HoldReason::Dependency,
             format!("{what} waits for the task definition"),
         );
     }
-    let tasks = match &input.observed.tasks {
-        Fact::Present(tasks) => tasks.as_slice(),
-        Fact::Absent => &[],
-        Fact::Unknown(doubt) => return draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt),
+    let Some(left) = tasks_left(input, found, draft) else {
+        return;
     };
-    // The service's own count and the list of tasks are read apart; the higher one is believed.
-    let left = tasks
-        .iter()
-        .filter(|task| !task.is_stopped())
-        .count()
-        .max(found.counted());
     if left > 0 {
         return draft.waiting(
             Resource::Task,
@@ -437,6 +431,25 @@ fn start(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &
         name: name.clone(),
         arn: found.arn.clone(),
     });
+}
+
+/// How many tasks of the service have not stopped. Where that is not known the draft says so.
+pub(crate) fn tasks_left(input: Input, found: &Service, draft: &mut Draft) -> Option<usize> {
+    let tasks = match &input.observed.tasks {
+        Fact::Present(tasks) => tasks.as_slice(),
+        Fact::Absent => &[],
+        Fact::Unknown(doubt) => {
+            draft.doubt(
+                Resource::Task,
+                &format!("the tasks of {}", input.desired.identity.service),
+                doubt,
+            );
+            return None;
+        }
+    };
+    // The service's own count and the list of tasks are read apart; the higher one is believed.
+    let left = tasks.iter().filter(|task| !task.is_stopped()).count();
+    Some(left.max(found.counted()))
 }
 
 /// A deployment that the circuit breaker ended is tried again, with a delay that grows with what ECS remembers.

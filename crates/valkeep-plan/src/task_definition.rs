@@ -4,9 +4,12 @@ use crate::access_point;
 use crate::adoption;
 use crate::data_safety;
 use crate::draft::{Draft, Input, hold, list};
+use crate::meaning::Meaning;
 use crate::render::render;
-use valkeep_core::desired::Persistence;
-use valkeep_core::identity::TAG_HASH;
+use valkeep_core::desired::{Created, Persistence, Snapshots};
+use valkeep_core::identity::{TAG_HASH, TAG_MEANING};
+use valkeep_core::ids::{AccessPointId, FileSystemId};
+use valkeep_core::observed::{AccessPoint, FileSystem};
 use valkeep_core::{Desired, Fact, HoldKind, HoldReason, Observed, Resource, Step, TaskDefinition, Timestamp};
 
 /// Which definition the service should run.
@@ -106,6 +109,7 @@ pub(crate) fn task_definition(input: Input, draft: &mut Draft) -> Target {
     }
     let mut tags = input.desired.tags.clone();
     tags.insert(TAG_HASH.to_owned(), hash);
+    tags.extend(meaning(input).map(|meaning| (TAG_MEANING.to_owned(), meaning)));
     draft.step(Step::RegisterTaskDefinition {
         definition: Box::new(wanted),
         tags,
@@ -139,26 +143,69 @@ pub(crate) fn data_is_in_the_way(input: Input, what: &str, draft: &mut Draft) ->
 }
 
 fn wanted(input: Input) -> Result<TaskDefinition, Vec<&'static str>> {
+    let needed = needed(input)?;
+    let volume = needed.volume();
+    Ok(render(
+        &input.as_found(),
+        needed.created,
+        needed.role_arn,
+        volume.map(|(file_system, access_point)| (file_system.clone(), access_point.clone())),
+        needed.stale_before(),
+    ))
+}
+
+/// The hash of what the document says that a server must be started anew for.
+fn meaning(input: Input) -> Option<String> {
+    let needed = needed(input).ok()?;
+    let desired = input.as_found();
+    let user = format!("{}:{}", desired.access_point.uid, desired.access_point.gid);
+    let meaning = Meaning::of_server(&desired.server, needed.role_arn, &user, desired.restart.as_deref())
+        .with_task(&desired, needed.created);
+    let mounted = needed.storage.map(|(.., snapshots)| snapshots).zip(needed.volume());
+    let meaning = match mounted {
+        Some((snapshots, volume)) => meaning.with_data(snapshots, volume, needed.stale_before()),
+        None => meaning,
+    };
+    Some(meaning.hash())
+}
+
+/// What a definition of our own is made of.
+struct Needed<'a> {
+    created: &'a Created,
+    role_arn: &'a str,
+    storage: Option<(&'a FileSystem, &'a AccessPoint, &'a Snapshots)>,
+}
+
+impl Needed<'_> {
+    fn volume(&self) -> Option<(&FileSystemId, &AccessPointId)> {
+        let (file_system, access_point, _) = self.storage?;
+        Some((&file_system.id, &access_point.id))
+    }
+
+    fn stale_before(&self) -> Option<Timestamp> {
+        let (_, access_point, snapshots) = self.storage?;
+        data_safety::stale_before(snapshots, access_point)
+    }
+}
+
+fn needed(input: Input<'_>) -> Result<Needed<'_>, Vec<&'static str>> {
     let Some(created) = input.desired.created() else {
         return Err(Vec::new()); // Its maintainer's definition is not rendered but laid over.
     };
     let role = input.observed.role.present();
     let storage = match &input.desired.persistence {
         Persistence::Disabled => Some(None),
-        Persistence::Mounted(snapshots) => match (input.file_system(), input.usable_access_point()) {
-            (Some(file_system), Some(access_point)) => Some(Some((file_system, access_point, snapshots))),
-            _ => None,
-        },
+        Persistence::Mounted(snapshots) => input
+            .file_system()
+            .zip(input.usable_access_point())
+            .map(|(file_system, access_point)| Some((file_system, access_point, snapshots))),
     };
     match (role, storage) {
-        (Some(role), Some(None)) => Ok(render(&input.as_found(), created, &role.arn, None, None)),
-        (Some(role), Some(Some((file_system, access_point, snapshots)))) => Ok(render(
-            &input.as_found(),
+        (Some(role), Some(storage)) => Ok(Needed {
             created,
-            &role.arn,
-            Some((file_system.id.clone(), access_point.id.clone())),
-            data_safety::stale_before(snapshots, access_point),
-        )),
+            role_arn: &role.arn,
+            storage,
+        }),
         (role, storage) => {
             let mut missing = Vec::new();
             if role.is_none() {

@@ -141,7 +141,7 @@ impl FolderStore {
         }
     }
 
-    fn put_now(&self, stem: &str, body: &[u8]) -> Result<Entry, StoreError> {
+    fn put_now(&self, stem: &str, body: &[u8], over: Option<&Entry>) -> Result<Entry, StoreError> {
         let stem = plain(stem)?;
         let size = body.len() as u64;
         if size > DOCUMENT_LIMIT {
@@ -158,6 +158,12 @@ impl FolderStore {
             .map(|ending| self.dir.join(format!("{stem}{ending}")))
             .find(|path| path.exists())
             .unwrap_or_else(|| self.dir.join(format!("{stem}{}", DOCUMENT_ENDINGS[0])));
+        if let Some(over) = over {
+            let now = std::fs::metadata(&path).map(|meta| self.entry(&path, stem, &meta));
+            if now.is_ok_and(|now| now != *over) {
+                return Err(StoreError::Changed { key: over.key.clone() });
+            }
+        }
         self.replace(&path, body)
             .map_err(|error| trouble("Write", &path, &error))?;
         let meta = std::fs::metadata(&path).map_err(|error| trouble("Stat", &path, &error))?;
@@ -227,8 +233,8 @@ impl DocumentStore for FolderStore {
         Ok(Vec::new())
     }
 
-    async fn put(&self, stem: &str, body: &[u8]) -> Result<Entry, StoreError> {
-        self.put_now(stem, body)
+    async fn put(&self, stem: &str, body: &[u8], over: Option<&Entry>) -> Result<Entry, StoreError> {
+        self.put_now(stem, body, over)
     }
 
     async fn read_status(&self, stem: &str) -> Result<Option<StoredStatus>, StoreError> {
@@ -368,29 +374,36 @@ mod tests {
     #[tokio::test]
     async fn the_revision_changes_with_the_body_and_only_then() {
         let bench = bench();
-        let first = bench.store.put("a", b"one").await.expect("writable");
+        let first = bench.store.put("a", b"one", None).await.expect("writable");
         assert_eq!(
             bench.store.list().await.expect("readable"),
             std::slice::from_ref(&first)
         );
-        let second = bench.store.put("a", b"two").await.expect("writable");
+        let second = bench.store.put("a", b"two", None).await.expect("writable");
         assert_ne!(first.revision, second.revision, "the same length within one tick");
         assert!(second.generation >= first.generation);
         assert_eq!(bench.keys().await, ["a.yaml"], "no temporary file is left");
+        let refused = bench.store.put("a", b"made from the first", Some(&first)).await;
+        assert!(matches!(refused, Err(StoreError::Changed { .. })), "{refused:?}");
+        bench
+            .store
+            .put("a", b"made from the second", Some(&second))
+            .await
+            .expect("writable");
     }
 
     #[tokio::test]
     async fn a_document_is_replaced_under_the_ending_that_it_has() {
         let bench = bench();
         bench.write("a.json", "{}");
-        bench.store.put("a", b"{ }").await.expect("writable");
+        bench.store.put("a", b"{ }", None).await.expect("writable");
         assert_eq!(bench.keys().await, ["a.json"]);
     }
 
     #[tokio::test]
     async fn a_document_that_went_meanwhile_is_gone_not_broken() {
         let bench = bench();
-        let entry = bench.store.put("a", b"one").await.expect("writable");
+        let entry = bench.store.put("a", b"one", None).await.expect("writable");
         std::fs::remove_file(bench.root.path().join("docs/a.yaml")).expect("there");
         assert!(matches!(bench.store.fetch(&entry).await, Err(StoreError::Gone { .. })));
     }
@@ -475,7 +488,7 @@ mod tests {
     async fn a_stem_leads_nowhere_else() {
         let bench = bench();
         for stem in ["../a", "a/b", "", ".a", "a\0"] {
-            assert!(bench.store.put(stem, b"x").await.is_err(), "{stem:?}");
+            assert!(bench.store.put(stem, b"x", None).await.is_err(), "{stem:?}");
             assert!(
                 bench.store.write_status(stem, b"x", &Expect::Absent).await.is_err(),
                 "{stem:?}"

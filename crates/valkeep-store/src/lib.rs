@@ -30,8 +30,10 @@ pub trait DocumentStore: Send + Sync {
     /// where the store keeps none. Each can be fetched.
     async fn history(&self, entry: &Entry) -> Result<Vec<Entry>, StoreError>;
 
-    /// Writes a document (`valkeep apply`) and tells its new entry.
-    async fn put(&self, stem: &str, body: &[u8]) -> Result<Entry, StoreError>;
+    /// Writes a document and tells its new entry. `over` is the version that it was made from: where another one is there by
+    /// now, nothing is written, and [`StoreError::Changed`] says so. S3 compares and writes in one call; elsewhere it is looked at
+    /// right before.
+    async fn put(&self, stem: &str, body: &[u8], over: Option<&Entry>) -> Result<Entry, StoreError>;
 
     /// Reads a status; `None` where there is none.
     async fn read_status(&self, stem: &str) -> Result<Option<StoredStatus>, StoreError>;
@@ -93,6 +95,12 @@ pub enum StoreError {
     /// The document is not there any more.
     #[error("{key} is not there any more")]
     Gone {
+        /// Its key.
+        key: String,
+    },
+    /// The document is not the version any more that was to be written over.
+    #[error("{key} was changed meanwhile, so it was not written")]
+    Changed {
         /// Its key.
         key: String,
     },

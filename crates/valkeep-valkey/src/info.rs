@@ -36,11 +36,13 @@ pub fn parse_info(text: &str) -> Result<ValkeyInfo, InfoError> {
     let valkey_version = fields.find("valkey_version");
     let loading = fields.flag("loading")?;
     Ok(ValkeyInfo {
-        // Redis has no `server_name`; Valkey's `redis_version` is a constant for old clients and says nothing.
-        server: fields
-            .find("server_name")
-            .unwrap_or(if valkey_version.is_some() { "valkey" } else { "redis" })
-            .to_owned(),
+        // Redis has no `server_name`; Valkey's `redis_version` is a constant for old clients and says nothing. Where both
+        // fields are there, the one with the version counts.
+        server: match valkey_version {
+            Some(_) => "valkey",
+            None => fields.find("server_name").unwrap_or("redis"),
+        }
+        .to_owned(),
         version: match valkey_version {
             Some(version) => version.to_owned(),
             None => fields.text("redis_version")?.to_owned(),
@@ -215,6 +217,12 @@ mod tests {
         let info = parse_info(REDIS_7).expect("a real answer");
         assert_eq!(info.product(), "redis 7.0.15");
         assert_eq!(info.keys, 0, "no database is listed when all are empty");
+    }
+
+    #[test]
+    fn a_valkey_that_names_itself_otherwise_is_known_by_its_version() {
+        let text = VALKEY_8.replace("server_name:valkey", "server_name:redis");
+        assert_eq!(parse_info(&text).expect("still whole").product(), "valkey 8.0.1");
     }
 
     #[test]

@@ -107,6 +107,10 @@ impl CommandError {
 const REACH_HINT: &str =
     "check the region (AWS_REGION), the endpoint (AWS_ENDPOINT_URL), the credentials (AWS_PROFILE) and the network";
 
+const LOGIN_HINT: &str =
+    "check the login that the document refers to (spec.valkey.credentialsFrom), and what its ACL user may do";
+const PORT_HINT: &str = "this command must reach the task's port, as from the same VPC";
+
 fn credentials_hint(call: &str) -> String {
     format!(
         "check the credentials that the SDK finds (AWS_PROFILE, environment, container or instance role); they need {call}"
@@ -143,11 +147,11 @@ impl From<StoreError> for CommandError {
             StoreError::Failed { call, .. } if is_aws(call) => Some(REACH_HINT.to_owned()),
             StoreError::Denied { .. } => Some("check who owns the file and the folder".to_owned()),
             StoreError::Missing { what } => Some(format!("check --store, or create {what} first")),
-            StoreError::Gone { .. } | StoreError::Failed { .. } => None,
+            StoreError::Gone { .. } | StoreError::Changed { .. } | StoreError::Failed { .. } => None,
             StoreError::TooLarge { .. } => Some("a document is a few KB; check that this is one".to_owned()),
         };
         let kind = match &error {
-            StoreError::TooLarge { .. } | StoreError::Missing { .. } => Kind::User,
+            StoreError::TooLarge { .. } | StoreError::Missing { .. } | StoreError::Changed { .. } => Kind::User,
             StoreError::Gone { .. } | StoreError::Denied { .. } | StoreError::Failed { .. } => Kind::Outside,
         };
         let command = Self::new(kind, error);
@@ -166,7 +170,10 @@ impl From<UrlError> for CommandError {
 
 impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
+        let asked_valkey = failure.call.starts_with("valkey:");
         let hint = match failure.kind {
+            FailureKind::AccessDenied if asked_valkey => LOGIN_HINT.to_owned(),
+            FailureKind::NoAnswer if asked_valkey => PORT_HINT.to_owned(),
             FailureKind::AccessDenied => credentials_hint(&failure.call),
             FailureKind::NoAnswer => REACH_HINT.to_owned(),
             FailureKind::Throttled | FailureKind::ServerError => "try again in a moment".to_owned(),

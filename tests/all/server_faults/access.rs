@@ -84,7 +84,7 @@ async fn a_server_that_cannot_be_reached_stays_and_everything_else_goes_on() -> 
 
     signal(&ground.first, SERVER, Signal::SIGCONT)?;
     let second = ground.replaced().await?;
-    ground.has_all(&second, &["before"])?;
+    has_all(&second, &["before"])?;
     ground.end().await
 }
 
@@ -117,7 +117,7 @@ async fn a_file_system_that_is_read_only_is_told_and_comes_back_warm() -> Result
 
     aws.look(Service::Efs, "DeleteFileSystemPolicy", &json!({ "FileSystemId": id }));
     let second = ground.replaced().await?;
-    ground.has_all(&second, &["before"])?;
+    has_all(&second, &["before"])?;
     ground
         .until_said("WarmStart", "Warm", &["200 keys were loaded"])
         .await?;

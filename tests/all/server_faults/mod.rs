@@ -178,15 +178,6 @@ impl Ground {
         .await
     }
 
-    /// Every key of these stems is there.
-    fn has_all(&self, task: &Task, stems: &[&str]) -> Result<()> {
-        for stem in stems {
-            let found = keys::count_written(&task.address, stem, KEYS)?;
-            ensure!(found == KEYS, "{found} of {KEYS} keys of `{stem}`");
-        }
-        Ok(())
-    }
-
     /// The directory of the access point, as this machine has it.
     fn directory(&self) -> Result<PathBuf> {
         self.real.directory("/valkey-data")
@@ -198,6 +189,15 @@ impl Ground {
         self.real.stop().await;
         Ok(())
     }
+}
+
+/// Every key of these stems is there.
+fn has_all(task: &Task, stems: &[&str]) -> Result<()> {
+    for stem in stems {
+        let found = keys::count_written(&task.address, stem, KEYS)?;
+        ensure!(found == KEYS, "{found} of {KEYS} keys of `{stem}`");
+    }
+    Ok(())
 }
 
 /// Status, reason and message of a condition.

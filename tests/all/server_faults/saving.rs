@@ -32,7 +32,7 @@ async fn a_save_that_hangs_is_told_and_ends_in_the_replacement() -> Result<()> {
 
     signal(&ground.first, SAVER, Signal::SIGCONT)?;
     let second = ground.replaced().await?;
-    ground.has_all(&second, &["before", "meanwhile"])?;
+    has_all(&second, &["before", "meanwhile"])?;
     ground.end().await
 }
 
@@ -65,7 +65,7 @@ async fn a_full_disk_keeps_the_server_until_there_is_room() -> Result<()> {
 
     limit_files(&ground.first, None)?;
     let second = ground.replaced().await?;
-    ground.has_all(&second, &["before", "meanwhile"])?;
+    has_all(&second, &["before", "meanwhile"])?;
     ground.end().await
 }
 
@@ -93,7 +93,7 @@ async fn a_directory_that_may_not_be_written_keeps_the_server_and_the_document_m
     ground.stays()?;
     ground.put(&[LARGER]);
     let second = ground.replaced().await?;
-    ground.has_all(&second, &["before"])?;
+    has_all(&second, &["before"])?;
     ground.end().await
 }
 
@@ -106,7 +106,7 @@ async fn a_save_that_hangs_is_not_waited_for_where_the_document_says_so() -> Res
     ground.until_said("Reconciling", "Snapshotting", &[]).await?;
     ground.put(&[LARGER, ("requireSnapshot: true", "requireSnapshot: false")]);
     let second = ground.replaced().await?;
-    ground.has_all(&second, &["before"])?;
+    has_all(&second, &["before"])?;
     ground.end().await
 }
 

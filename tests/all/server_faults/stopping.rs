@@ -19,7 +19,7 @@ async fn a_task_that_ignores_sigterm_is_told_and_killed_and_its_last_snapshot_ha
 
     let second = ground.replaced().await?;
     assert_eq!(last_exit(&ground.real), Some(137));
-    ground.has_all(&second, &["before"])?;
+    has_all(&second, &["before"])?;
     ground
         .until_said("WarmStart", "Warm", &["200 keys were loaded"])
         .await?;

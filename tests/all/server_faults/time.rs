@@ -38,7 +38,7 @@ async fn a_clock_that_jumps_is_told_and_neither_restarts_nor_holds_anything() ->
     ground.clock.jump(DAY * 2);
     ground.stays()?;
     let second = ground.replaced().await?;
-    ground.has_all(&second, &["before", "meanwhile"])?;
+    has_all(&second, &["before", "meanwhile"])?;
     ensure!(ground.real.count("UpdateService") == 1, "{:?}", ground.real.changes());
     ground.end().await
 }
@@ -68,7 +68,7 @@ async fn a_window_that_ends_before_the_server_is_stopped_leaves_it_for_the_next(
 
     ground.clock.jump_to("2030-06-03T02:00:01Z")?;
     let second = ground.replaced().await?;
-    ground.has_all(&second, &["before", "meanwhile"])?;
+    has_all(&second, &["before", "meanwhile"])?;
     ground.end().await
 }
 
@@ -92,7 +92,7 @@ async fn a_window_that_ends_while_writes_are_kept_out_does_not_stop_the_replacem
         ground.clock.now() < "2030-06-02T05:00:00Z".parse()?,
         "no other window has come"
     );
-    ground.has_all(&second, &["before"])?;
+    has_all(&second, &["before"])?;
     let mut client = Client::connect(second.address.parse()?, PATIENCE)?;
     for n in 0..acknowledged {
         let answer = client.ask(&["GET", &format!("meanwhile:{n}")])?;

@@ -159,7 +159,7 @@ impl DocumentStore for S3Store {
         Ok(old)
     }
 
-    async fn put(&self, stem: &str, body: &[u8]) -> Result<Entry, StoreError> {
+    async fn put(&self, stem: &str, body: &[u8], over: Option<&Entry>) -> Result<Entry, StoreError> {
         // A document that is there already keeps its key, whatever folder and ending it has.
         let there: Vec<Entry> = self
             .list()
@@ -178,17 +178,31 @@ impl DocumentStore for S3Store {
                 });
             }
         };
+        if over.is_some_and(|over| there.first() != Some(over)) {
+            return Err(StoreError::Changed { key });
+        }
         let put = self
             .client()
             .put_object()
             .bucket(&self.bucket)
             .key(&key)
             .content_type(content_type(&key))
+            .set_if_match(over.map(|over| format!("\"{}\"", over.revision)))
             .body(ByteStream::from(body.to_vec()))
             .send()
             .await
-            .named("s3:PutObject")
-            .map_err(|failure| object_error(&self.bucket, &key, failure))?;
+            .named("s3:PutObject");
+        let tag = match put {
+            Ok(put) => put.e_tag().map(unquoted),
+            // Our own bytes are our own write: an earlier try, whose answer was lost, may have got through.
+            Err(failure) if over.is_some() && is_refused(&failure) => {
+                match self.read(&self.bucket, &key, None, DOCUMENT_LIMIT).await? {
+                    (found, tag) if found == body => Some(tag),
+                    _ => return Err(StoreError::Changed { key }),
+                }
+            }
+            Err(failure) => return Err(object_error(&self.bucket, &key, failure)),
+        };
         let head = self
             .client()
             .head_object()
@@ -198,10 +212,10 @@ impl DocumentStore for S3Store {
             .await
             .named("s3:GetObject")
             .map_err(|failure| object_error(&self.bucket, &key, failure))?;
-        let tag = put.e_tag().or(head.e_tag()).unwrap_or_default();
+        let tag = tag.or_else(|| head.e_tag().map(unquoted));
         Ok(Entry {
             stem: stem.to_owned(),
-            revision: unquoted(tag),
+            revision: tag.unwrap_or_default(),
             generation: head.last_modified().map_or(0, DateTime::secs),
             historic: false,
             key,

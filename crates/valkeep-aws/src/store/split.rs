@@ -34,8 +34,8 @@ impl DocumentStore for Split {
         self.documents.history(entry).await
     }
 
-    async fn put(&self, stem: &str, body: &[u8]) -> Result<Entry, StoreError> {
-        self.documents.put(stem, body).await
+    async fn put(&self, stem: &str, body: &[u8], over: Option<&Entry>) -> Result<Entry, StoreError> {
+        self.documents.put(stem, body, over).await
     }
 
     async fn read_status(&self, stem: &str) -> Result<Option<StoredStatus>, StoreError> {

@@ -184,7 +184,7 @@ impl DocumentStore for SsmStore {
             .collect())
     }
 
-    async fn put(&self, stem: &str, body: &[u8]) -> Result<Entry, StoreError> {
+    async fn put(&self, stem: &str, body: &[u8], over: Option<&Entry>) -> Result<Entry, StoreError> {
         const CALL: &str = "ssm:PutParameter";
         let there: Vec<Entry> = self
             .list()
@@ -203,6 +203,9 @@ impl DocumentStore for SsmStore {
                 });
             }
         };
+        if over.is_some_and(|over| there.first() != Some(over)) {
+            return Err(StoreError::Changed { key: name });
+        }
         let value = text(&name, body, ADVANCED_LIMIT)?;
         let put = self.client().put_parameter().name(&name).value(&value).overwrite(true);
         // A parameter that exists keeps its type, so a SecureString stays one.

@@ -63,14 +63,14 @@ fn the_example_says_only_defaults_below_network() {
 }
 
 #[test]
-fn a_rendered_document_shows_every_default() {
+fn a_rendered_golden_document_shows_every_default() {
     let minimal = std::fs::read(manifests("examples/minimal.yaml")).unwrap();
     let rendered = render_yaml(&read("minimal.yaml", &minimal).unwrap());
     golden(&manifests("examples/minimal.rendered.txt"), &rendered).unwrap();
 }
 
 #[test]
-fn every_invalid_document_fails_exactly_so() {
+fn every_invalid_document_fails_exactly_as_its_golden_findings() {
     let mut stale = Vec::new();
     for path in files("invalid", DOCUMENTS) {
         let findings = read(&name(&path), &std::fs::read(&path).unwrap())

@@ -5,13 +5,13 @@ use serde_json::Value;
 use valkeep_document::{crd_yaml, json_schema, read};
 
 #[test]
-fn the_checked_in_schema_is_what_the_types_say() {
+fn the_golden_schema_is_what_the_types_say() {
     let schema = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
     golden(&manifests("schema/valkeypersistence.schema.json"), &schema).unwrap();
 }
 
 #[test]
-fn the_checked_in_crd_is_what_the_types_say() {
+fn the_golden_crd_is_what_the_types_say() {
     golden(&manifests("crd/valkeypersistence.yaml"), &crd_yaml()).unwrap();
 }
 

@@ -148,7 +148,7 @@ impl DocumentStore for MemoryStore {
         Ok(older.rev().map(|version| entry(&current.key, version, true)).collect())
     }
 
-    async fn put(&self, stem: &str, body: &[u8]) -> Result<Entry, StoreError> {
+    async fn put(&self, stem: &str, body: &[u8], _over: Option<&Entry>) -> Result<Entry, StoreError> {
         let key = format!("{stem}.yaml");
         self.write(&key, std::str::from_utf8(body).expect("text"));
         let versions = self.state().documents[&key].len();

@@ -5,10 +5,11 @@
 
 use crate::data_safety;
 use crate::draft::{Draft, Input, list};
+use crate::meaning::Meaning;
 use crate::overlay::{self, Overlay};
 use crate::task_definition::{Target, data_is_in_the_way};
 use valkeep_core::desired::{Persistence, Snapshots};
-use valkeep_core::identity::{TAG_BASE, TAG_PREFIX};
+use valkeep_core::identity::{TAG_BASE, TAG_MEANING, TAG_PREFIX};
 use valkeep_core::observed::{AccessPoint, ObservedDefinition, Role};
 use valkeep_core::task_definition::EfsVolume;
 use valkeep_core::{Fact, HoldReason, RawDefinition, Resource, Step, Tags};
@@ -138,6 +139,7 @@ fn laid_over(
         None => running.arn.rsplit_once(':').map(|(_, revision)| revision.to_owned()),
     };
     tags.extend(base_revision.map(|revision| (TAG_BASE.to_owned(), revision)));
+    tags.extend(meaning(input, snapshots).map(|meaning| (TAG_MEANING.to_owned(), meaning)));
     draft.step(Step::RegisterRevision {
         from: running.arn.clone(),
         definition: Box::new(wanted),
@@ -209,6 +211,19 @@ fn overlay_of(
             restart: found.restart.as_deref(),
         },
     )
+}
+
+/// The hash of what the document says that a server must be started anew for; what it is laid over is compared itself.
+fn meaning(input: Input, snapshots: &Snapshots) -> Option<String> {
+    let found = input.as_found();
+    let spec = &found.access_point;
+    let (file_system, access_point) = input.file_system().zip(input.usable_access_point())?;
+    let role = input.observed.role.present()?;
+    let user = format!("{}:{}", spec.uid, spec.gid);
+    let stale_before = data_safety::stale_before(snapshots, access_point);
+    let meaning = Meaning::of_server(&input.desired.server, &role.arn, &user, found.restart.as_deref());
+    let volume = (&file_system.id, &access_point.id);
+    Some(meaning.with_data(snapshots, volume, stale_before).hash())
 }
 
 /// Tags that are somebody else's: they survive as the definition's own members do.

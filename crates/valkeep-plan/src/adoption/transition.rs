@@ -9,11 +9,12 @@ use super::{Input, reach};
 use crate::data_safety::{self, Running};
 use crate::draft::Draft;
 use crate::replacement;
+use crate::service;
 use crate::task_definition::Target;
 use valkeep_core::desired::FirstTransition;
 use valkeep_core::identity::TAG_STARTING;
 use valkeep_core::observed::Service;
-use valkeep_core::{Fact, HoldReason, Resource, Step, Tags};
+use valkeep_core::{HoldReason, Resource, Step, Tags};
 
 /// What to do about a running definition without the lock.
 pub(crate) enum Next {
@@ -39,16 +40,9 @@ pub(crate) fn replace_without_lock(
     let name = &input.desired.identity.service;
     let marked = found.tags.contains_key(TAG_STARTING);
     let down = found.desired == 0;
-    let left = match &input.observed.tasks {
-        Fact::Present(tasks) => tasks.iter().filter(|task| !task.is_stopped()).count(),
-        Fact::Absent => 0,
-        Fact::Unknown(doubt) => {
-            draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt);
-            return Next::Held;
-        }
+    let Some(left) = service::tasks_left(input, found, draft) else {
+        return Next::Held;
     };
-    // The service's own count and the list of tasks are read apart; the higher one is believed.
-    let left = left.max(found.counted());
     let clear_mark = || Next::Step(Box::new(Step::ClearStarting { arn: found.arn.clone() }));
     if !matches!(target, Target::Arn(_)) || !ready {
         return if down && marked && draft.is_stalled() && left == 0 {

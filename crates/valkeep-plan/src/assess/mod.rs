@@ -8,6 +8,7 @@ pub mod stopped_task;
 pub use failures::hold_for;
 pub use stopped_task::{Explanation, explain as explain_task};
 
+use crate::draft::Input;
 use crate::{describe_step, overlay};
 use valkeep_core::desired::{Mode, Persistence};
 use valkeep_core::identity::TAG_PREFIX;
@@ -121,7 +122,7 @@ pub fn assess(
     parts.push((ConditionType::PersistenceHealthy, healthy));
     let ready = match deleting {
         Some(_) => deletion::ready(plan, &holds),
-        None => ready(&parts),
+        None => ready(&parts, rests(desired, &holds)),
     };
     let loading = observed.valkey.present().is_some_and(|info| info.loading);
     let reconciling = reconciling(desired, plan, &holds, loading);
@@ -139,7 +140,10 @@ pub fn assess(
     verdicts.push((
         ConditionType::WarmStart,
         without_server.map_or_else(
-            || persistence::warm_start(desired, observed, context.previous.as_ref()),
+            || {
+                let now = context.now;
+                persistence::warm_start(Input { desired, observed, now }, context.previous.as_ref())
+            },
             deletion::server,
         ),
     ));
@@ -221,11 +225,12 @@ fn part(
         return deletion::part(plan, holds, &about);
     }
     if let Some(hibernated) = about.iter().find(|hold| hold.reason == HoldReason::Hibernated) {
-        return Verdict::new(
-            ConditionStatus::False,
-            HoldReason::Hibernated.to_string(),
-            messages(&[hibernated]),
-        );
+        let status = if rests(desired, holds) {
+            ConditionStatus::True
+        } else {
+            ConditionStatus::False
+        };
+        return Verdict::new(status, HoldReason::Hibernated.to_string(), messages(&[hibernated]));
     }
     if type_ == ConditionType::ServiceStable && !runs_as_meant(observed) {
         return Verdict::new(
@@ -242,6 +247,11 @@ fn part(
         format!("{message}; note: {}", messages(&notices))
     };
     Verdict::new(ConditionStatus::True, reason, message)
+}
+
+/// Whether the service is at desired count 0 because the document says so.
+fn rests(desired: &Desired, holds: &[Hold]) -> bool {
+    desired.hibernates() && holds.iter().any(|hold| hold.reason == HoldReason::Hibernated)
 }
 
 /// Whether the document names what the operator does not permit.
@@ -351,32 +361,41 @@ fn short_name(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-fn ready(parts: &[(ConditionType, Verdict)]) -> Verdict {
-    let worst = parts
-        .iter()
-        .find(|(_, verdict)| verdict.status == ConditionStatus::False)
-        .or_else(|| {
-            parts
-                .iter()
-                .find(|(_, verdict)| verdict.status == ConditionStatus::Unknown)
-        });
+/// Where the service is to rest, nobody can be asked how the data is.
+fn ready(parts: &[(ConditionType, Verdict)], rests: bool) -> Verdict {
+    let counts = |(type_, _): &&(ConditionType, Verdict)| !(rests && *type_ == ConditionType::PersistenceHealthy);
+    let first = |status| {
+        parts
+            .iter()
+            .filter(counts)
+            .find(|(_, verdict)| verdict.status == status)
+    };
+    let Some(worst) = first(ConditionStatus::False).or_else(|| first(ConditionStatus::Unknown)) else {
+        return if rests {
+            Verdict::new(
+                ConditionStatus::True,
+                HoldReason::Hibernated.to_string(),
+                "everything is as the document says: the service rests at desired count 0",
+            )
+        } else {
+            Verdict::new(
+                ConditionStatus::True,
+                "AsDesired",
+                "everything is as the document says, and the data is served",
+            )
+        };
+    };
     // A part that only waits for another says less than the other.
-    let telling = parts.iter().find(|(_, verdict)| {
-        worst.is_some_and(|(_, worst)| worst.status == verdict.status)
-            && verdict.reason != HoldReason::Dependency.to_string()
-    });
-    match telling.or(worst) {
-        Some((type_, verdict)) => Verdict::new(
-            verdict.status,
-            verdict.reason.clone(),
-            format!("{type_:?}: {}", verdict.message),
-        ),
-        None => Verdict::new(
-            ConditionStatus::True,
-            "AsDesired",
-            "everything is as the document says, and the data is served",
-        ),
-    }
+    let telling = parts
+        .iter()
+        .filter(counts)
+        .find(|(_, verdict)| worst.1.status == verdict.status && verdict.reason != HoldReason::Dependency.to_string());
+    let (type_, verdict) = telling.unwrap_or(worst);
+    Verdict::new(
+        verdict.status,
+        verdict.reason.clone(),
+        format!("{type_:?}: {}", verdict.message),
+    )
 }
 
 fn reconciling(desired: &Desired, plan: &Plan, holds: &[Hold], loading: bool) -> Verdict {

@@ -4,6 +4,7 @@
 use super::{PreviousServer, Verdict};
 use crate::data_safety::{Ended, Running};
 use crate::draft::{Input, LET_IN, allow, list};
+use crate::replacement::{self, Budget};
 use crate::saving::{HANGS_HINT, hangs};
 use valkeep_core::ConditionStatus::{False, True, Unknown};
 use valkeep_core::{Desired, DoubtKind, Fact, Observed, Timestamp, ValkeyInfo};
@@ -65,7 +66,7 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
             ),
         );
     }
-    saving(desired, info)
+    saving(Input { desired, observed, now }, info)
 }
 
 /// Whether the definition that runs writes snapshots to the directory; unknown where its words cannot be read.
@@ -95,7 +96,8 @@ fn unsaved(observed: &Observed, info: &ValkeyInfo, now: Timestamp) -> String {
     )
 }
 
-fn saving(desired: &Desired, info: &ValkeyInfo) -> Verdict {
+fn saving(input: Input, info: &ValkeyInfo) -> Verdict {
+    let desired = input.desired;
     if !info.last_save_ok {
         return Verdict::new(
             False,
@@ -136,17 +138,15 @@ fn saving(desired: &Desired, info: &ValkeyInfo) -> Verdict {
             ),
         );
     }
-    if let Some(took_s) = info
-        .last_save_duration_s
-        .filter(|took_s| *took_s >= u64::from(desired.server.stop_timeout_s))
-    {
+    let budget = replacement::too_small_budget(input, info).zip(info.last_save_duration_s);
+    if let Some((Budget { needs_s, has_s }, took_s)) = budget {
         return Verdict::new(
             False,
             "StopBudgetTooSmall",
             format!(
-                "the last snapshot took {took_s} s and ECS kills after {} s, so the final save would not end (hint: raise \
-                 spec.rollout.stopTimeoutSeconds, or elastic throughput for the file system)",
-                desired.server.stop_timeout_s
+                "the last snapshot took {took_s} s, so a final save may take {needs_s} s, and ECS kills after {has_s} s; when valkeep \
+                 replaces the server it refuses writes and saves before, but whoever else stops the task loses what is not saved \
+                 (hint: raise spec.rollout.stopTimeoutSeconds, or elastic throughput for the file system)"
             ),
         );
     }
@@ -167,14 +167,17 @@ fn saving(desired: &Desired, info: &ValkeyInfo) -> Verdict {
 }
 
 /// `WarmStart`.
-pub(super) fn warm_start(desired: &Desired, observed: &Observed, previous: Option<&PreviousServer>) -> Verdict {
-    let Some(info) = observed.valkey.present() else {
+pub(super) fn warm_start(input: Input, previous: Option<&PreviousServer>) -> Verdict {
+    let desired = input.desired;
+    let Some(info) = input.observed.valkey.present() else {
         return Verdict::new(Unknown, "NotAsked", "the server has not answered yet");
     };
     if info.loading {
         return Verdict::new(Unknown, "Loading", "the server loads its dump");
     }
-    let loaded = info.keys_loaded;
+    // Of an append-only file Valkey counts only the base as loaded; soon after the start its keys say more.
+    let appended = Running::of(input).is_some_and(|running| running.append_only());
+    let loaded = if appended { info.keys } else { info.keys_loaded };
     match previous.filter(|previous| previous.run_id != info.run_id) {
         // Expired keys were in the dump and are rightly gone.
         Some(previous) if loaded.saturating_add(info.keys_expired_at_load) >= previous.keys => Verdict::new(

@@ -94,6 +94,10 @@ pub(super) fn taken_down(court: &mut Court, found: &Service, from: u32) {
 
 /// The mark that desired count 0 is ours.
 pub(super) fn marked_to_start(court: &mut Court) {
+    let found = court.observed.service.present();
+    if court.desired.task_count == Some(1) && found.is_some_and(|found| found.desired == 0) {
+        return; // Nothing is stopped, and starting is examined when it comes.
+    }
     let unlocked = running(court).is_some_and(|seen| !seen.is_locked());
     let good = court.desired.adopted().is_some()
         && court.desired.persistence != Persistence::Disabled

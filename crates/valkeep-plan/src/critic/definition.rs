@@ -1,7 +1,9 @@
 //! The critic's view of a task definition: what it would do to the data.
 
+use super::image::examine_image;
 use super::{Court, Rule, taken};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use valkeep_core::desired::{AccessPointField, FirstTransition, StaleDump};
 use valkeep_core::identity::{TAG_APPEND_ONLY, TAG_DATA_FILE, TAG_MOVED_FROM, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::{AccessPoint, ObservedDefinition};
@@ -15,7 +17,8 @@ pub(super) struct Seen {
     /// The server's command line, word by word.
     words: Vec<String>,
     user: Option<String>,
-    image: String,
+    pub(super) image: String,
+    variables: BTreeMap<String, String>,
 }
 
 impl Seen {
@@ -38,6 +41,7 @@ impl Seen {
             words: container.command.clone(),
             user: container.user.clone(),
             image: container.image.clone(),
+            variables: container.environment.clone(),
         }
     }
 
@@ -47,6 +51,8 @@ impl Seen {
             let words = found[member].as_array().into_iter().flatten();
             words.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
         };
+        let variables = found["environment"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let words = texts("command");
         let at = words.iter().rposition(|word| word == "--dir");
         let place = at.and_then(|at| words.get(at + 1)).map_or("/data", String::as_str);
@@ -67,7 +73,10 @@ impl Seen {
             locked: locks(&texts("entryPoint")),
             words,
             user: found["user"].as_str().map(ToOwned::to_owned),
-            image: found["image"].as_str().unwrap_or_default().to_owned(),
+            image: text(&found["image"]),
+            variables: variables
+                .map(|pair| (text(&pair["name"]), text(&pair["value"])))
+                .collect(),
         })
     }
 
@@ -85,7 +94,19 @@ impl Seen {
         self.directory.is_some() && self.value_of("--save").is_none_or(|points| !points.trim().is_empty())
     }
 
-    fn value_of(&self, flag: &str) -> Option<&str> {
+    pub(super) fn mounts(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    pub(super) fn says(&self, word: &str) -> bool {
+        self.words.iter().any(|said| said == word)
+    }
+
+    pub(super) fn value_of(&self, flag: &str) -> Option<&str> {
         // Of a flag that is given twice the server takes the last.
         let at = self.words.iter().rposition(|word| word == flag)?;
         self.words.get(at + 1).map(String::as_str)
@@ -165,14 +186,7 @@ pub(super) fn examine_definition(court: &mut Court, definition: &Seen, running: 
             "a server would start without what is in the other kind of file",
         );
     }
-    if let Some(written_by) = access_point.tags.get(TAG_WRITTEN_BY)
-        && cannot_read(&definition.image, written_by)
-    {
-        court.object(
-            Rule::NotOlder,
-            format!("{} cannot read what {written_by} wrote", definition.image),
-        );
-    }
+    examine_image(court, definition, running, access_point);
 }
 
 /// Checks a change from the running definition to another.
@@ -265,48 +279,4 @@ fn data_follows(court: &Court, before: &str, same_file_system: bool) -> bool {
             .iter()
             .filter(|other| other.id.as_str() == before)
             .all(|other| (&other.path, other.uid, other.gid) == (&now.path, now.uid, now.gid))
-}
-
-/// Generations of the file format: 1 for Redis up to 7.0, 2 for Redis 7.2 and Valkey up to 8, then two branches.
-#[derive(PartialEq)]
-enum Format {
-    Old,
-    Common,
-    Redis,
-    Valkey,
-}
-
-fn cannot_read(image: &str, written_by: &str) -> bool {
-    let name = image
-        .split('@')
-        .next()
-        .unwrap_or_default()
-        .rsplit('/')
-        .next()
-        .unwrap_or_default();
-    let (Some((product, tag)), Some((writer, version))) = (name.split_once(':'), written_by.split_once(' ')) else {
-        return false;
-    };
-    let (Some(reader), Some(written)) = (format(product, tag), format(writer, version)) else {
-        return false;
-    };
-    match written {
-        Format::Old => false,
-        Format::Common => reader == Format::Old,
-        other => reader != other,
-    }
-}
-
-fn format(product: &str, version: &str) -> Option<Format> {
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    let major = numbers.next()?.ok()?;
-    let minor = numbers.next().and_then(Result::ok);
-    if product.contains("valkey") {
-        return Some(if major >= 9 { Format::Valkey } else { Format::Common });
-    }
-    product.contains("redis").then_some(match (major, minor) {
-        (8.., _) | (7, None | Some(4..)) => Format::Redis,
-        (7, Some(2 | 3)) => Format::Common,
-        _ => Format::Old,
-    })
 }

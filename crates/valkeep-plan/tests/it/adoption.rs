@@ -241,7 +241,7 @@ fn a_deploy_without_persistence_is_the_new_base() {
 }
 
 /// Somebody else rolls out a revision.
-fn deploy(world: &mut Observed, arn: &str, raw: RawDefinition) {
+pub(crate) fn deploy(world: &mut Observed, arn: &str, raw: RawDefinition) {
     world.running_definition = Fact::Present(observed_revision(arn, raw, Tags::new()));
     world.base = Fact::Absent;
     let service = world.service.present_mut().expect("a service");

@@ -4,8 +4,8 @@ use crate::world::*;
 use valkeep_core::desired::Persistence;
 use valkeep_core::identity::{TAG_APPEND_ONLY, TAG_WRITTEN_BY};
 use valkeep_core::valkey::{AppendFsync, AppendOnly};
-use valkeep_core::{Desired, Fact, HoldReason, Observed, Plan, Window};
-use valkeep_plan::{Rule, critic, forecast};
+use valkeep_core::{ConditionType, Desired, Fact, HoldReason, Observed, Plan, Window};
+use valkeep_plan::{Context, PreviousServer, Rule, assess, critic, forecast};
 
 const REGISTER: &str = "ecs:RegisterTaskDefinition";
 const UPDATE: &str = "ecs:UpdateService";
@@ -262,4 +262,28 @@ fn the_whole_way_is_foreseen() {
     let foreseen = forecast(&appending(), &converged(), now());
     let calls: Vec<&str> = foreseen.stages.iter().flat_map(calls).collect();
     assert_eq!(calls, [REGISTER, SET, UPDATE]);
+}
+
+#[test]
+fn a_start_from_the_append_only_file_is_judged_by_the_keys_that_are_there() {
+    let mut world = appended();
+    // Valkey counts only the base of the file as loaded.
+    let info = server(&mut world);
+    (info.keys, info.keys_loaded) = (42, 3);
+    let desired = appending();
+    let plan = checked(&desired, &world);
+    for (before, expected) in [(42, "Warm"), (43, "LoadedLess")] {
+        let context = Context {
+            now: now(),
+            previous: Some(PreviousServer {
+                run_id: "r0".into(),
+                keys: before,
+            }),
+            drift: Vec::new(),
+        };
+        let assessment = assess(&desired, &world, &plan, &[], &context);
+        let mut conditions = assessment.conditions.iter();
+        let warm = conditions.find(|condition| condition.type_ == ConditionType::WarmStart);
+        assert_eq!(warm.expect("it is told").reason, expected);
+    }
 }

@@ -292,6 +292,18 @@ fn a_hibernated_service_is_at_rest_and_not_ready() {
     assert_eq!(text(&assessment, Reconciling), "False AtRest");
     assert_eq!(text(&assessment, Stalled), "False NotStalled");
     assert!(assessment.phase.starts_with("Hibernated: "), "{}", assessment.phase);
+    // Where the document says it, it is as it should be, so nobody waits for more.
+    let desired = valkeep_core::Desired {
+        task_count: Some(0),
+        ..desired()
+    };
+    let assessment = said(&desired, &world);
+    assert_eq!(text(&assessment, Ready), "True Hibernated");
+    assert_eq!(text(&assessment, ServiceStable), "True Hibernated");
+    assert_eq!(text(&assessment, PersistenceHealthy), "Unknown NotRunning");
+    assert!(assessment.phase.starts_with("Hibernated: "), "{}", assessment.phase);
+    world.service.present_mut().expect("one").running = 1;
+    assert_eq!(text(&said(&desired, &world), Ready), "False TasksStopping");
 }
 
 #[test]

@@ -290,7 +290,7 @@ fn each<T>(thing: Option<T>, change: impl FnOnce(T)) {
 
 /// A document among those that differ in what matters.
 fn document(which: u8) -> Desired {
-    let mut desired = match which % 6 {
+    let mut desired = match which % 10 {
         0 => desired(),
         1 => off(),
         2 => disabled(),
@@ -299,7 +299,16 @@ fn document(which: u8) -> Desired {
             snapshots.save.0.clear();
             snapshots.stale_dump = valkeep_core::desired::StaleDump::SetAside;
         }),
-        _ => with_snapshots(|snapshots| snapshots.filename = "other.rdb".into()),
+        5 => with_snapshots(|snapshots| snapshots.filename = "other.rdb".into()),
+        6 => with_snapshots(|snapshots| snapshots.append_only = Some(valkeep_core::valkey::AppendFsync::Everysec)),
+        7 => Desired {
+            task_count: Some(0),
+            ..with_snapshots(|snapshots| snapshots.append_only = Some(valkeep_core::valkey::AppendFsync::Always))
+        },
+        count => Desired {
+            task_count: Some(u32::from(count) - 8),
+            ..desired()
+        },
     };
     desired.file_system.enforce_tls_and_iam = which & 8 != 0;
     desired.load_stale_dump = which & 16 != 0;
@@ -429,7 +438,8 @@ fn is_a_crime(desired: &Desired, world: &Observed, step: &Step) -> bool {
             !(asked && gone && is && (waived || file_system.is_none()))
         }
         Step::DeleteService { arn, .. } | Step::StopService { arn, .. } => {
-            !asked
+            let rests = desired.hibernates() && matches!(step, Step::StopService { .. });
+            !(asked || rests)
                 || world
                     .service
                     .present()
@@ -447,7 +457,8 @@ fn is_a_crime(desired: &Desired, world: &Observed, step: &Step) -> bool {
             !asked || !revisions.iter().any(|found| found.arn == *arn && ours(&found.tags))
         }
         Step::DeleteRolePolicy { .. } => !asked,
-        Step::CreateFileSystem { .. } | Step::CreateService { .. } | Step::StartService { .. } => asked,
+        Step::StartService { .. } => asked || desired.hibernates(),
+        Step::CreateFileSystem { .. } | Step::CreateService { .. } => asked,
         _ => false,
     }
 }

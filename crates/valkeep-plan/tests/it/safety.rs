@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use valkeep_core::desired::{Persistence, StaleDump};
-use valkeep_core::identity::{TAG_DATA_FILE, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
+use valkeep_core::identity::{TAG_DATA_FILE, TAG_SNAPSHOTS_ENDED};
 use valkeep_core::observed::Rollout;
 use valkeep_core::{Desired, Fact, HoldKind, HoldReason, Observed, Plan, Step, Timestamp, ValkeyInfo};
 use valkeep_plan::fold;
@@ -90,44 +90,6 @@ fn another_file_name_is_stalled_and_the_definition_stays() {
             Some("dump.rdb")
         );
     }
-}
-
-#[test]
-fn an_image_older_than_the_files_is_stalled() {
-    let mut world = converged();
-    tag(&mut world, TAG_WRITTEN_BY, "valkey 9.0.1");
-    world.valkey = Fact::not_looked("valkey:INFO");
-    let mut older = desired();
-    made(&mut older).task.image = "valkey/valkey:8.1".into();
-    let plan = checked(&older, &world);
-    assert_eq!(stalled(&plan), [HoldReason::ImageTooOld]);
-    assert_eq!(calls(&plan), Vec::<&str>::new());
-    for image in [
-        "valkey/valkey:9.1",
-        "valkey/valkey@sha256:0000",
-        "valkey/valkey:unstable",
-    ] {
-        made(&mut older).task.image = image.into();
-        assert_eq!(stalled(&checked(&older, &world)), [], "{image}");
-    }
-}
-
-#[test]
-fn what_has_written_the_files_is_remembered_on_the_access_point() {
-    let mut world = converged();
-    assert_eq!(
-        world
-            .access_point
-            .present()
-            .and_then(|found| found.tags.get(TAG_WRITTEN_BY))
-            .map(String::as_str),
-        Some("valkey 8.0.1")
-    );
-    world.valkey = Fact::Present(ValkeyInfo {
-        version: "8.0.2".into(),
-        ..info()
-    });
-    assert_eq!(calls(&checked(&desired(), &world)), ["elasticfilesystem:TagResource"]);
 }
 
 #[test]

@@ -126,6 +126,7 @@ pub(crate) fn desired() -> Desired {
         dns_grace_s: 90,
         look_now: None,
         restart: None,
+        task_count: None,
         load_stale_dump: false,
         deletion: None,
         limits: Limits::default(),

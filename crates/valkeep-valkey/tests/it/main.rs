@@ -6,3 +6,4 @@ mod changes;
 mod scripted;
 mod server;
 mod session;
+mod versions;

@@ -22,13 +22,43 @@ const LISTENS: &str = "Server initialized";
 /// What it writes once it serves.
 const SERVES: &str = "Ready to accept connections";
 
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    Valkey,
+    Redis,
+}
+
+impl Program {
+    fn command(self) -> Command {
+        match self {
+            Program::Valkey => Command::new("valkey-server"),
+            Program::Redis => {
+                // One program that goes by the name it is called with. Debian has it in redis-tools, under this name only,
+                // and so without a service of its own.
+                let mut command = Command::new("redis-check-rdb");
+                command.arg0("redis-server");
+                command
+            }
+        }
+    }
+}
+
+/// A server that ended instead of serving.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) log: String,
+    pub(crate) dir: TempDir,
+}
+
 /// Ends with its value.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Where its files lie.
     pub(crate) dir: TempDir,
     // Read on, so that the server never waits for a full pipe; killed when dropped.
-    _child: Child,
+    child: Child,
     _log: tokio::task::JoinHandle<()>,
 }
 
@@ -58,6 +88,19 @@ impl Server {
     /// One that listens and may still load what lies in `dir`.
     pub(crate) async fn loading(dir: TempDir, arguments: &[&str]) -> Self {
         Self::start_in(dir, "--port", arguments, LISTENS).await
+    }
+
+    /// One of this program that serves what lies in `dir`, or ends.
+    pub(crate) async fn of(program: Program, dir: TempDir, arguments: &[&str]) -> Result<Self, Ended> {
+        Self::try_in(program, dir, "--port", arguments, SERVES).await
+    }
+
+    /// Ends it as ECS does, and gives back what it leaves.
+    pub(crate) async fn stop(mut self) -> TempDir {
+        let _ = self.run(&["SHUTDOWN"]).await;
+        let end = timeout(START_WITHIN, self.child.wait()).await;
+        assert!(end.expect("it ends in time").expect("it was started").success());
+        self.dir
     }
 
     pub(crate) async fn info(&self) -> ValkeyInfo {
@@ -95,9 +138,15 @@ impl Server {
     }
 
     async fn start_in(dir: TempDir, port: &str, arguments: &[&str], sign: &str) -> Self {
+        let started = Self::try_in(Program::Valkey, dir, port, arguments, sign).await;
+        started.unwrap_or_else(|ended| panic!("valkey-server ended with {arguments:?}: {}", ended.log))
+    }
+
+    async fn try_in(program: Program, dir: TempDir, port: &str, arguments: &[&str], sign: &str) -> Result<Self, Ended> {
         for _ in 0..PORTS_MAX {
             let address = free_address().await;
-            let mut child = Command::new("valkey-server")
+            let mut child = program
+                .command()
                 .args(["--bind", "127.0.0.1", port, &address.port().to_string()])
                 .arg("--dir")
                 .arg(dir.path())
@@ -107,30 +156,38 @@ impl Server {
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)
                 .spawn()
-                .expect("valkey-server is installed");
+                .unwrap_or_else(|error| panic!("{program:?} is installed: {error}"));
             let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
             let started = timeout(START_WITHIN, says(&mut lines, sign)).await;
-            if started.expect("it starts or ends in time") {
-                return Self {
+            let Err(log) = started.expect("it starts or ends in time") else {
+                return Ok(Self {
                     address,
                     dir,
-                    _child: child,
+                    child,
                     _log: tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} }),
-                };
+                });
+            };
+            if !log.contains("Address already in use") {
+                let end = timeout(START_WITHIN, child.wait()).await;
+                let code = end.expect("it ends in time").expect("it was started").code();
+                return Err(Ended { code, log, dir });
             }
         }
-        panic!("valkey-server ended {PORTS_MAX} times with {arguments:?}");
+        panic!("{PORTS_MAX} ports in a row were taken");
     }
 }
 
-/// Whether it comes to say `sign` before it ends.
-async fn says(lines: &mut Lines<BufReader<ChildStdout>>, sign: &str) -> bool {
+/// Reads until it says `sign`; what it said, if it ends before.
+async fn says(lines: &mut Lines<BufReader<ChildStdout>>, sign: &str) -> Result<(), String> {
+    let mut log = String::new();
     while let Ok(Some(line)) = lines.next_line().await {
         if line.contains(sign) {
-            return true;
+            return Ok(());
         }
+        log.push_str(&line);
+        log.push('\n');
     }
-    false
+    Err(log)
 }
 
 async fn free_address() -> SocketAddr {

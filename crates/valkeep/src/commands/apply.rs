@@ -51,7 +51,7 @@ pub(crate) async fn apply(args: ApplyArgs) -> Result<Exit, CommandError> {
         }
         before => {
             let word = if before.is_some() { "changed" } else { "created" };
-            let entry = store.put(name, &body).await?;
+            let entry = store.put(name, &body, None).await?;
             out.line(&format!("{name} {word}: revision {}", entry.revision))?;
             entry
         }

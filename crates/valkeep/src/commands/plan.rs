@@ -22,7 +22,7 @@ pub(crate) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
     let aws = world::aws().await;
     let scope = world::scope(&aws, &args.scope, &limits).await?;
     let desired = document.desired(&scope, generation).map_err(input::invalid)?;
-    let observed = observe(&aws, &desired).await;
+    let observed = observe(&aws, &Keyring::default(), &desired).await;
     let now = world::SystemClock.now();
     let forecast = valkeep_plan::forecast(&desired, &observed, now);
     let plan = PlanView::new(&desired, &observed, &forecast);
@@ -61,12 +61,11 @@ async fn document(args: &PlanArgs) -> Result<(Document, i64), CommandError> {
 }
 
 /// Everything that one document means, as it is.
-pub(crate) async fn observe(aws: &Aws, desired: &Desired) -> Observed {
+pub(crate) async fn observe(aws: &Aws, keyring: &Keyring, desired: &Desired) -> Observed {
     if !valkeep_plan::is_permitted(desired) {
         return Observed::nothing();
     }
     let mut observed = aws.observe(desired).await;
-    let keyring = Keyring::default();
-    ask_server(aws, &world::servers(), &keyring, desired, &mut observed).await;
+    ask_server(aws, &world::servers(), keyring, desired, &mut observed).await;
     observed
 }

@@ -197,9 +197,10 @@ pub(crate) enum Trouble {
 pub(crate) async fn look(store: &dyn DocumentStore, waiting: &Waiting<'_>) -> Result<Look, Trouble> {
     let stored = store.read_status(waiting.name).await.map_err(|error| match error {
         StoreError::Denied { .. } | StoreError::TooLarge { .. } => Trouble::Lasting(error),
-        StoreError::Gone { .. } | StoreError::Missing { .. } | StoreError::Failed { .. } => {
-            Trouble::Passing(error.to_string())
-        }
+        StoreError::Gone { .. }
+        | StoreError::Changed { .. }
+        | StoreError::Missing { .. }
+        | StoreError::Failed { .. } => Trouble::Passing(error.to_string()),
     })?;
     let Some(stored) = stored else {
         return Ok(Look::NotSeen("no status yet; does `valkeep run` look at this store?"));

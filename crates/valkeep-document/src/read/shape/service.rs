@@ -33,6 +33,7 @@ pub(super) fn service(field: &Field<'_>, task: &mut Task, report: &mut Report) -
         let port = field.whole(report, &(1..=u32::from(u16::MAX)))?;
         u16::try_from(port).ok()
     });
+    let desired_count = optional(map.take("desiredCount"), |field| field.whole(report, &(0..=1)));
     let create_field = map.take("create");
     task.created = create_field.is_some();
     let create = optional(create_field, |field| create(&field, task, report));
@@ -41,6 +42,7 @@ pub(super) fn service(field: &Field<'_>, task: &mut Task, report: &mut Report) -
         name: name?,
         container: container?,
         port: port?,
+        desired_count: desired_count?,
         create: create?,
     })
 }

@@ -27,6 +27,8 @@ pub(super) fn to_be_verified(document: &Document) -> Result<(), CommandError> {
         "the document asks for its deletion"
     } else if document.spec.mode != Mode::Enforce {
         "spec.mode is not Enforce, so valkeep would restart nothing"
+    } else if document.spec.service.desired_count == Some(0) {
+        "spec.service.desiredCount is 0: there is no server"
     } else if !persistence.enabled {
         "spec.persistence.enabled is false: a restart loses every key"
     } else if persistence.snapshots.preset == Preset::Off {

@@ -3,15 +3,14 @@
 
 use super::beforehand::Serving;
 use super::canaries::Canaries;
+use super::door::Door;
 use super::elapsed_ms;
 use crate::output::verify::Writes;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use valkeep_aws::Aws;
-use valkeep_core::access::ServerTarget;
-use valkeep_core::{Desired, Failure, ValkeyInfo};
+use valkeep_core::{Failure, ValkeyInfo};
 use valkeep_valkey::Session;
 
 /// Between two writes: how fine the longest time without one is.
@@ -50,8 +49,7 @@ impl Servers {
 
 /// See the module.
 pub(super) struct Client<'a> {
-    aws: &'a Aws,
-    desired: &'a Desired,
+    door: &'a Door<'a>,
     canaries: &'a Canaries,
     serving: watch::Sender<Servers>,
     address: Option<SocketAddr>,
@@ -75,15 +73,13 @@ struct Connection {
 
 impl<'a> Client<'a> {
     pub(super) fn new(
-        aws: &'a Aws,
-        desired: &'a Desired,
+        door: &'a Door<'a>,
         address: SocketAddr,
         canaries: &'a Canaries,
         serving: watch::Sender<Servers>,
     ) -> Self {
         Self {
-            aws,
-            desired,
+            door,
             canaries,
             serving,
             address: Some(address),
@@ -131,7 +127,7 @@ impl<'a> Client<'a> {
             self.look().await;
         }
         let Some(address) = self.address else { return };
-        self.connection = open_within(address, PATIENCE).await.ok().map(|session| Connection {
+        self.connection = self.door.open(address, PATIENCE).await.ok().map(|session| Connection {
             session,
             known: None,
             count_at: Instant::now(),
@@ -140,7 +136,7 @@ impl<'a> Client<'a> {
 
     /// Asks AWS which task runs. No answer is no news.
     async fn look(&mut self) {
-        let found = self.aws.tasks(self.desired).await;
+        let found = self.door.tasks().await;
         self.look_at = Instant::now() + LOOK;
         let Ok(tasks) = found else { return };
         let mut running = tasks.iter().filter(|task| task.is_running()).filter_map(|task| task.ip);
@@ -205,13 +201,4 @@ impl<'a> Client<'a> {
         }
         Ok(())
     }
-}
-
-/// A connection for the keys.
-pub(super) async fn open(address: SocketAddr) -> Result<Session, Failure> {
-    open_within(address, PATIENCE * 5).await
-}
-
-async fn open_within(address: SocketAddr, timeout: Duration) -> Result<Session, Failure> {
-    Session::open(ServerTarget::from(address), timeout).await
 }

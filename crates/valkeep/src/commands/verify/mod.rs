@@ -5,9 +5,9 @@
 mod beforehand;
 mod canaries;
 mod client;
+mod door;
 
 use crate::cli::VerifyArgs;
-use crate::commands::plan;
 use crate::commands::wait::{self, Version, Waited, Waiting};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -19,26 +19,30 @@ use crate::values::{TextOrJson, Want};
 use crate::{settings, signals, world};
 use beforehand::{Request, Serving, to_be_verified};
 use canaries::{Canaries, Found as Read};
-use client::{Client, Servers, open};
+use client::{Client, Servers};
+use door::Door;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use valkeep_aws::Aws;
 use valkeep_core::ports::Clock;
-use valkeep_core::{Desired, Timestamp};
+use valkeep_core::{Desired, Failure, Timestamp};
 use valkeep_document::RESTART;
+use valkeep_store::StoreError;
+use valkeep_valkey::Session;
 
 /// Keys expire this long after the drill should be over, should nobody be there to delete them.
 const EXPIRE_AFTER: Duration = Duration::from_mins(10);
+/// For connecting and for each answer about the keys.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A server that is Ready for valkeep is found by this command's own looks, two seconds apart, in a few of them.
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the drill works on.
 struct Drill<'a> {
     args: &'a VerifyArgs,
-    aws: &'a Aws,
+    door: &'a Door<'a>,
     desired: &'a Desired,
     found: Found,
     canaries: Canaries,
@@ -80,7 +84,8 @@ pub(crate) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
         .map_err(input::invalid)?;
     let at = world::SystemClock.now();
     beforehand::in_window(&desired, at)?;
-    let before = beforehand::serving(&desired, &plan::observe(&aws, &desired).await)?;
+    let door = Door::new(&aws, &desired);
+    let before = beforehand::serving(&desired, &door.observe().await)?;
     let canaries = Canaries::new(args.keys, args.timeout + EXPIRE_AFTER);
     let request = Request::new(&found, format!("verify {}", canaries.run()))?;
     if !args.yes && !agreed(&found, &desired, &before)? {
@@ -91,7 +96,7 @@ pub(crate) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
         canaries,
         request,
         args: &args,
-        aws: &aws,
+        door: &door,
         desired: &desired,
         found,
         before,
@@ -105,7 +110,7 @@ impl Drill<'_> {
     async fn run(&self) -> Result<Exit, CommandError> {
         let interrupted = signals::first()?;
         let (serving, servers) = watch::channel(Servers::new(&self.before));
-        let mut client = Client::new(self.aws, self.desired, self.before.address, &self.canaries, serving);
+        let mut client = Client::new(self.door, self.before.address, &self.canaries, serving);
         let result = self.replaced(&mut client, servers.clone(), interrupted).await;
         let result = match result {
             Ok(Ended::Replaced) => self.compared(&client, &servers).await.map(Some),
@@ -140,7 +145,7 @@ impl Drill<'_> {
         interrupted: impl Future<Output = ()>,
     ) -> Result<Ended, CommandError> {
         let work = async {
-            self.canaries.write(&mut open(self.before.address).await?).await?;
+            self.canaries.write(&mut self.open(self.before.address).await?).await?;
             let version = self.ask_for_restart().await?;
             self.settled(version, servers).await
         };
@@ -151,17 +156,22 @@ impl Drill<'_> {
         }
     }
 
+    /// A connection for the keys.
+    async fn open(&self, address: SocketAddr) -> Result<Session, Failure> {
+        self.door.open(address, PATIENCE).await
+    }
+
     /// Gives the annotation a new value, unless the document was changed meanwhile.
     async fn ask_for_restart(&self) -> Result<Version, CommandError> {
         let Request { value, body } = &self.request;
-        let now = stores::find(std::slice::from_ref(&self.found.store), &self.args.name).await?;
-        if now.is_none_or(|now| now.entry.revision != self.found.entry.revision) {
-            return Err(
-                CommandError::user(format!("{} was changed meanwhile", self.found.place()))
-                    .hint("nothing was asked for; run the drill again"),
-            );
-        }
-        let entry = self.found.store.put(&self.found.entry.stem, body).await?;
+        let found = &self.found;
+        let entry = match found.store.put(&found.entry.stem, body, Some(&found.entry)).await {
+            Ok(entry) => entry,
+            Err(error @ StoreError::Changed { .. }) => {
+                return Err(CommandError::from(error).hint("nothing was asked for; run the drill again"));
+            }
+            Err(error) => return Err(error.into()),
+        };
         talk(&format!("{}: {RESTART} is now \"{value}\"", self.found.place()));
         Ok(Version {
             revision: entry.revision,
@@ -200,7 +210,7 @@ impl Drill<'_> {
     /// Reads everything back, over a connection of its own.
     async fn compared(&self, client: &Client<'_>, servers: &watch::Receiver<Servers>) -> Result<Report, CommandError> {
         let servers = servers.borrow().clone();
-        let mut session = open(servers.now.address).await?;
+        let mut session = self.open(servers.now.address).await?;
         let Read { back, lost } = self.canaries.read(&mut session).await?;
         let info = session.info().await?;
         let keys_at_stop = servers.before.as_ref().map_or(self.before.keys, |before| before.keys);
@@ -258,7 +268,7 @@ impl Drill<'_> {
             let Some(address) = address else {
                 return Err(CommandError::outside("no task runs"));
             };
-            self.canaries.delete(&mut open(address).await?).await?;
+            self.canaries.delete(&mut self.open(address).await?).await?;
             Ok(())
         };
         if let Err(error) = cleaned.await {
