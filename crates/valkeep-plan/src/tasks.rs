@@ -31,12 +31,15 @@ pub(crate) fn say(input: Input, found: &Service, draft: &mut Draft) {
     if primary.rollout == Rollout::Failed {
         return; // That it is tried again is said with when.
     }
-    let at_rest = primary.rollout == Rollout::Completed && found.running == 1 && found.deployments.len() == 1;
-    if at_rest {
+    let runs = input.observed.serving_task().is_some();
+    let counted = primary.rollout == Rollout::Completed && found.running == 1 && found.deployments.len() == 1;
+    // Counts and tasks are read apart: one that is counted may have ended.
+    let tasks = input.observed.tasks.present().map_or(&[][..], Vec::as_slice);
+    let listed = tasks.iter().filter(|task| task.is_running()).count();
+    if counted && (runs || input.observed.tasks.present().is_none()) {
         return;
     }
     draft.under_way_since(primary.updated_at.or(primary.created_at));
-    let runs = input.observed.serving_task().is_some();
     if let Some(task) = newest_failure(input).filter(|_| !runs) {
         let explained = stopped_task::explain(task);
         let mut held = hold(
@@ -51,6 +54,7 @@ pub(crate) fn say(input: Input, found: &Service, draft: &mut Draft) {
     let message = match primary.rollout {
         Rollout::InProgress => format!("{name} is being rolled out"),
         _ if found.deployments.len() > 1 => format!("an older deployment of {name} is ending"),
+        _ if counted => format!("ECS counts one task of {name} and lists {listed}"),
         _ => format!("{name} runs {} of 1 task", found.running),
     };
     let mut held = hold(Resource::Service, HoldKind::Waiting, HoldReason::RollingOut, message);

@@ -191,3 +191,18 @@ fn names_that_were_given_in_the_future_are_not_waited_for() {
         assert_eq!(calls(&checked(&desired, &world)), calls_then, "{attached}");
     }
 }
+
+/// The counts of a service and its tasks are read apart.
+#[test]
+fn a_task_that_is_counted_and_gone_is_looked_for_again_soon() {
+    let desired = desired();
+    let mut world = converged();
+    world.tasks = Fact::Present(Vec::new());
+    world.valkey = Fact::not_looked("valkey:INFO");
+    let plan = checked(&desired, &world);
+    assert_eq!(in_the_way(&plan), ["Service Waiting RollingOut"]);
+    assert!(
+        plan.retry_at
+            .is_some_and(|at| at <= now() + jiff::SignedDuration::from_mins(1))
+    );
+}
