@@ -19,6 +19,7 @@ mod restarts;
 mod safety;
 mod secrets;
 mod seed;
+mod server_faults;
 mod stores;
 mod stories;
 mod taken;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use valkeep_core::Limits;
 
 /// The access key of `valkeep run`, which tells its calls from those of people.
-const CONTROLLER: &str = "CONTROLLER";
+pub const CONTROLLER: &str = "CONTROLLER";
 const LOG: &str = "valkeep.log";
 /// How often a wait looks. A wait is on a state, with a bound; this only says how fine.
 const LOOK: Duration = Duration::from_millis(200);

@@ -179,6 +179,7 @@ fn healthy(now: Timestamp) -> ValkeyInfo {
         saves_started: 1,
         last_save_ok: true,
         saving: false,
+        saving_for_s: None,
         last_save_duration_s: Some(0),
         keys_loaded: 1,
         keys_expired_at_load: 0,

@@ -413,6 +413,8 @@ pub struct Task {
     pub health: Option<String>,
     /// Start.
     pub started_at: Option<Timestamp>,
+    /// When it was told to end.
+    pub stopping_at: Option<Timestamp>,
     /// End.
     pub stopped_at: Option<Timestamp>,
     /// `TaskFailedToStart`, `EssentialContainerExited`, ...
@@ -434,6 +436,11 @@ impl Task {
     /// Whether it runs and is meant to.
     pub fn is_running(&self) -> bool {
         self.last_status == "RUNNING" && self.desired_status == "RUNNING"
+    }
+
+    /// Whether it was told to end and has not.
+    pub fn is_ending(&self) -> bool {
+        self.desired_status == "STOPPED" && !self.is_stopped()
     }
 }
 

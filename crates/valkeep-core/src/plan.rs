@@ -119,6 +119,8 @@ pub enum HoldReason {
     Snapshotting,
     /// The snapshot that must come before a stop failed.
     SnapshotFailed,
+    /// The snapshot that must come before a stop takes far longer than it should.
+    SnapshotHangs,
     /// A final save would take longer than ECS waits for the server to end.
     StopBudgetTooSmall,
     /// The server cannot be asked whether it may be stopped.

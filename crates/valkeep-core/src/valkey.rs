@@ -121,6 +121,8 @@ pub struct ValkeyInfo {
     pub last_save_ok: bool,
     /// `rdb_bgsave_in_progress`.
     pub saving: bool,
+    /// `rdb_current_bgsave_time_sec`: how long the save in progress has taken so far.
+    pub saving_for_s: Option<u64>,
     /// `rdb_last_bgsave_time_sec`; none before the first.
     pub last_save_duration_s: Option<u64>,
     /// `rdb_last_load_keys_loaded`: 0 means that the server came up empty.

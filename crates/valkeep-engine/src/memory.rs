@@ -149,6 +149,7 @@ mod tests {
             saves_started: 0,
             last_save_ok: true,
             saving: false,
+            saving_for_s: None,
             last_save_duration_s: None,
             keys_loaded: 0,
             keys_expired_at_load: 0,

@@ -4,7 +4,7 @@
 use crate::append_only;
 use crate::compatibility;
 use crate::deletion::remembered_marks;
-use crate::draft::{Input, doubt_hold, hold};
+use crate::draft::{Input, doubt_hold, hold, whole_seconds};
 use crate::overlay;
 use crate::render::ENV_SAVES;
 use crate::storage;
@@ -273,10 +273,6 @@ fn saved_since(input: Input, since: Timestamp) -> bool {
         .valkey
         .present()
         .is_some_and(|info| !info.loading && info.saves_started > 0 && info.last_save_ok && info.last_save > since)
-}
-
-fn whole_seconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).expect("a timestamp's own seconds are within its range")
 }
 
 /// A change that waits for a person.

@@ -188,6 +188,11 @@ pub(crate) fn later(from: Timestamp, seconds: i64) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
+/// Without the parts of a second, which nobody reads.
+pub(crate) fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).expect("a timestamp's own seconds are within its range")
+}
+
 /// A hold without hint and end.
 pub(crate) fn hold(resource: Resource, kind: HoldKind, reason: HoldReason, message: impl Into<String>) -> Hold {
     Hold {

@@ -106,7 +106,7 @@ fn server(observed: &mut Observed, change: &ServerChange) {
     match change {
         ServerChange::Save => {
             if let Some(info) = observed.valkey.present_mut() {
-                info.saving = true;
+                (info.saving, info.saving_for_s) = (true, Some(0));
             }
         }
         ServerChange::Password => observed.former_login = false,

@@ -99,7 +99,7 @@ fn settle_server(world: &mut Observed) {
         });
     }
     if let Some(info) = world.valkey.present_mut().filter(|info| info.saving) {
-        info.saving = false;
+        (info.saving, info.saving_for_s) = (false, None);
         info.saves_started += 1;
         info.last_save = info.time;
         info.last_save_ok = true;
@@ -171,6 +171,7 @@ fn running_task(definition: &str) -> Task {
         ip: None,
         health: None,
         started_at: None,
+        stopping_at: None,
         stopped_at: None,
         stop_code: None,
         stopped_reason: None,

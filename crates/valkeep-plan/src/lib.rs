@@ -33,10 +33,12 @@ mod render;
 mod replacement;
 mod role;
 mod rollout;
+mod saving;
 mod server;
 mod service;
 mod storage;
 mod task_definition;
+mod tasks;
 
 pub use assess::{Assessment, Context, Explanation, PreviousServer, assess, explain_task, hold_for};
 pub use critic::{Objection, Rule, critic};

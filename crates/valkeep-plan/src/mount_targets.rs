@@ -342,9 +342,11 @@ pub(crate) fn usable(input: Input) -> Result<(), NotUsable> {
         if target.state != LifeCycle::Available || !lets_in || wrong_place {
             return Err(missing());
         }
-        // Where AWS tells no attach time although the interface was seen, there is nothing to count from.
-        if let Some(at) = target.attached_at {
-            until = until.max(Some(later(at, i64::from(input.desired.dns_grace_s))));
+        // Where AWS tells no attach time although the interface was seen, there is nothing to count from; and none by a clock
+        // for which it is still to come by more than the grace itself.
+        let grace_s = i64::from(input.desired.dns_grace_s);
+        if let Some(at) = target.attached_at.filter(|at| *at <= later(input.now, grace_s)) {
+            until = until.max(Some(later(at, grace_s)));
         }
     }
     match until {

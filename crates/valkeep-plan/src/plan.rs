@@ -44,6 +44,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     service::service(input, &definition, &mut draft);
     server::settings(input, &mut draft);
     server::password(input, &mut draft);
+    server::clock(input, &mut draft);
     if let Some(until) = service::useless(input, &draft) {
         // Nothing that is made for it would ever be used.
         draft.hold_every_step(until);

@@ -8,6 +8,7 @@ use crate::data_safety::Running;
 use crate::draft::{Draft, Input, LET_IN, list};
 use crate::overlay;
 use crate::rollout;
+use crate::saving::{HANGS_HINT, final_save_s, hangs};
 use crate::server;
 use valkeep_core::observed::{Rollout, Service};
 use valkeep_core::valkey::{SETTING_FENCE, fence, fenced_since};
@@ -16,10 +17,6 @@ use valkeep_core::{DoubtKind, Fact, HoldReason, Resource, ServerChange, Timestam
 /// How old a good snapshot may be and still prove that saving works. Long enough for the calls and passes between the
 /// snapshot and the stop; what changes within it is saved by the server's own final save.
 const FRESH_S: i64 = 60;
-/// A final save is given twice the time of the last snapshot: the same data, on a file system that may be slower then.
-const BUDGET_FACTOR: u64 = 2;
-/// And this much beside, for the process to end and because the snapshot's time is told in whole seconds.
-const BUDGET_MARGIN_S: u64 = 3;
 
 /// Whether the running server may be stopped now; else the draft says why not, and has what must come first. `what` is like
 /// `the change of NAME`.
@@ -109,12 +106,13 @@ fn is_under_way(found: &Service) -> bool {
 
 /// The snapshot, then the time that a final save needs.
 fn prepared(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> bool {
+    let settings = input.observed.server_settings.present();
+    if settings.and_then(fenced_since).is_some() && info.last_save_ok && hangs(info).is_none() {
+        // A snapshot is all that is missing; where it does not come, clients may write again meanwhile.
+        draft.keep_writes_out();
+    }
     if info.saving {
-        draft.waiting(
-            Resource::Valkey,
-            HoldReason::Snapshotting,
-            format!("{what} waits for the snapshot that is being written"),
-        );
+        under_way(info, what, draft);
         return false;
     }
     let nothing_new = info.changes_since_save == 0 && info.last_save_ok;
@@ -157,20 +155,48 @@ fn save(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> bool 
             format!("{what} waits for a snapshot"),
         );
     } else {
-        draft.stalled(
-            Resource::Valkey,
-            HoldReason::SnapshotFailed,
-            format!(
-                "{what} waits: the last snapshot failed, and {} changes are nowhere but in the server",
-                info.changes_since_save
-            ),
-            "see the container's log (a full or read-only directory, permissions, too little memory for the fork); valkeep \
-             tries again at every look. To take the data out: valkey-cli -h ADDRESS --rdb FILE. To replace the server \
-             all the same: spec.rollout.requireSnapshot: false",
-        );
+        failed(info, what, draft);
     }
     server::change(input, info, ServerChange::Save, draft);
     false
+}
+
+/// Says what the snapshot is that is being written: one that is waited for, another try, or one that does not end.
+fn under_way(info: &ValkeyInfo, what: &str, draft: &mut Draft) {
+    if let Some(hangs) = hangs(info) {
+        draft.stalled(
+            Resource::Valkey,
+            HoldReason::SnapshotHangs,
+            format!("{what} waits: {hangs}"),
+            format!(
+                "{HANGS_HINT}. To replace the server all the same: spec.rollout.requireSnapshot: false; if its final save hangs, \
+                 too, what changed since the last snapshot is lost"
+            ),
+        );
+    } else if info.last_save_ok {
+        draft.waiting(
+            Resource::Valkey,
+            HoldReason::Snapshotting,
+            format!("{what} waits for the snapshot that is being written"),
+        );
+    } else {
+        failed(info, what, draft);
+    }
+}
+
+/// Says that the last snapshot failed. The same while another one is tried.
+fn failed(info: &ValkeyInfo, what: &str, draft: &mut Draft) {
+    draft.stalled(
+        Resource::Valkey,
+        HoldReason::SnapshotFailed,
+        format!(
+            "{what} waits: the last snapshot failed, and {} changes are nowhere but in the server",
+            info.changes_since_save
+        ),
+        "see the container's log (a full or read-only directory, permissions, too little memory for the fork); valkeep tries \
+         again at every look. To take the data out: valkey-cli -h ADDRESS --rdb FILE. To replace the server all the same: \
+         spec.rollout.requireSnapshot: false",
+    );
 }
 
 /// A final save would be cut off, so there is none: nobody writes any more, everything is saved, and then the server stops
@@ -227,18 +253,6 @@ fn has_everything_since(info: &ValkeyInfo, fenced: Timestamp) -> bool {
         info.last_save.as_second() - took_s > fenced.as_second() + FENCE_UP_S && info.saves_started > 0
     });
     info.last_save_ok && (info.changes_since_save == 0 || begun_after)
-}
-
-/// Seconds that a final save may take; a careful guess where this process has not saved yet.
-fn final_save_s(info: &ValkeyInfo) -> u64 {
-    /// Half of the 100 MiB/s that EFS lets every file system burst to.
-    /// <https://docs.aws.amazon.com/efs/latest/ug/performance.html>
-    const SLOW_BYTES_A_SECOND: u64 = 50 * 1024 * 1024;
-    let expected_s = match info.last_save_duration_s {
-        Some(took_s) => took_s * BUDGET_FACTOR,
-        None => info.used_memory / SLOW_BYTES_A_SECOND,
-    };
-    expected_s + BUDGET_MARGIN_S
 }
 
 /// Seconds from SIGTERM to SIGKILL of what runs, which is not what the document may ask for by now.

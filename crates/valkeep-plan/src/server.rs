@@ -58,6 +58,26 @@ pub(crate) fn password(input: Input, draft: &mut Draft) {
     }
 }
 
+/// Says that the clocks of valkeep and of the server differ: nothing is lost by that, since what a server has saved is judged by
+/// its own clock, but windows and waits go by valkeep's.
+pub(crate) fn clock(input: Input, draft: &mut Draft) {
+    /// What was seen may be as old as a pass may be long, which is five minutes.
+    const APART_S: i64 = 10 * 60;
+    let Some(info) = input.observed.valkey.present() else {
+        return;
+    };
+    let ahead_s = input.now.as_second() - info.time.as_second();
+    if ahead_s.abs() > APART_S {
+        let (minutes, where_to) = (ahead_s.abs() / 60, if ahead_s > 0 { "ahead of" } else { "behind" });
+        draft.notice_with_hint(
+            Resource::Valkey,
+            HoldReason::Warning,
+            format!("valkeep's clock is {minutes} min {where_to} the server's"),
+            "see to the time of where valkeep runs: maintenance windows and waits go by it",
+        );
+    }
+}
+
 /// Whether the running server has its login from where the document says.
 fn starts_with_its_secret(input: Input) -> bool {
     let running = input.observed.running_definition.present();

@@ -13,10 +13,11 @@ use crate::render::service_settings;
 use crate::replacement;
 use crate::rollout;
 use crate::task_definition::Target;
+use crate::tasks;
 use valkeep_core::desired::Created;
 use valkeep_core::identity::TAG_STARTING;
-use valkeep_core::observed::{Deployment, Rollout, Service, ServiceSettings, ServiceStatus, Task};
-use valkeep_core::{DoubtKind, Fact, Hold, HoldKind, HoldReason, Resource, Step, Timestamp};
+use valkeep_core::observed::{Deployment, Rollout, Service, ServiceSettings, ServiceStatus};
+use valkeep_core::{Fact, Hold, HoldKind, HoldReason, Resource, Step, Timestamp};
 
 /// The circuit breaker of a one-task service ends a deployment after three failed tasks.
 const FAILURES_A_DEPLOYMENT: usize = 3;
@@ -62,7 +63,7 @@ pub(crate) fn service(input: Input, target: &Target, draft: &mut Draft) {
         );
     }
     existing(input, found, target, draft);
-    tasks(input, found, draft);
+    tasks::say(input, found, draft);
 }
 
 /// Why nothing should be made for the service: it is another one's, or cannot be taken over as it is.
@@ -465,7 +466,7 @@ fn try_again(input: Input, found: &Service, needs: &Needs, draft: &mut Draft) ->
         .map_or(input.now, |at| later(at, retry_delay_s(input, found)));
     if due > input.now || !needs.are_met() {
         needs.hold(&format!("another deployment of {name}"), draft);
-        let explained = newest_failure(input).map(stopped_task::explain);
+        let explained = tasks::newest_failure(input).map(stopped_task::explain);
         let mut held = hold(
             Resource::Service,
             HoldKind::Waiting,
@@ -509,79 +510,6 @@ fn retry_delay_s(input: Input, found: &Service) -> i64 {
     (RETRY_FIRST_S << doublings).min(RETRY_MOST_S)
 }
 
-/// Says what the tasks of a service that should run are doing, unless they run.
-fn tasks(input: Input, found: &Service, draft: &mut Draft) {
-    let name = &input.desired.identity.service;
-    if found.desired == 0 {
-        return;
-    }
-    // The counts of the service may still say that all is well; which server to ask is not known without the tasks.
-    if let Some(doubt) = input
-        .observed
-        .tasks
-        .doubt()
-        .filter(|doubt| doubt.kind != DoubtKind::NotLooked)
-    {
-        draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt);
-    }
-    let Some(primary) = primary(found) else {
-        return draft.waiting(
-            Resource::Service,
-            HoldReason::RollingOut,
-            format!("{name} has no deployment yet"),
-        );
-    };
-    if primary.rollout == Rollout::Failed {
-        return; // `try_again` has said it.
-    }
-    let at_rest = primary.rollout == Rollout::Completed && found.running == 1 && found.deployments.len() == 1;
-    if at_rest {
-        return;
-    }
-    draft.under_way_since(primary.updated_at.or(primary.created_at));
-    let runs = input.observed.serving_task().is_some();
-    match newest_failure(input).filter(|_| !runs) {
-        Some(task) => {
-            let explained = stopped_task::explain(task);
-            let mut held = hold(
-                Resource::Task,
-                HoldKind::Waiting,
-                HoldReason::TaskFailing,
-                format!("the last task of {name} failed: {}", explained.message),
-            );
-            held.hint = Some(explained.next_step);
-            draft.hold(held);
-        }
-        None if primary.rollout == Rollout::InProgress => {
-            draft.waiting(
-                Resource::Service,
-                HoldReason::RollingOut,
-                format!("{name} is being rolled out"),
-            );
-        }
-        None if found.deployments.len() > 1 => draft.waiting(
-            Resource::Service,
-            HoldReason::RollingOut,
-            format!("an older deployment of {name} is ending"),
-        ),
-        None => draft.waiting(
-            Resource::Service,
-            HoldReason::RollingOut,
-            format!("{name} runs {} of 1 task", found.running),
-        ),
-    }
-}
-
-fn primary(found: &Service) -> Option<&Deployment> {
+pub(crate) fn primary(found: &Service) -> Option<&Deployment> {
     found.deployments.iter().find(|deployment| deployment.primary)
-}
-
-/// The newest stopped task, if it failed.
-fn newest_failure<'a>(input: Input<'a>) -> Option<&'a Task> {
-    let tasks: &'a [Task] = input.observed.tasks.present()?;
-    tasks
-        .iter()
-        .filter(|task| task.is_stopped())
-        .max_by_key(|task| task.stopped_at)
-        .filter(|task| stopped_task::is_failure(task))
 }

@@ -65,6 +65,10 @@ pub fn parse_info(text: &str) -> Result<ValkeyInfo, InfoError> {
         saves_started: fields.number("rdb_saves")?,
         last_save_ok: fields.text("rdb_last_bgsave_status")? == "ok",
         saving: fields.flag("rdb_bgsave_in_progress")?,
+        // -1 while none is in progress. Without it a save that hangs is one that goes on.
+        saving_for_s: fields
+            .find("rdb_current_bgsave_time_sec")
+            .and_then(|text| text.parse().ok()),
         // -1 before the first.
         last_save_duration_s: u64::try_from(fields.signed("rdb_last_bgsave_time_sec")?).ok(),
         keys_loaded: fields.number("rdb_last_load_keys_loaded")?,
@@ -196,6 +200,7 @@ mod tests {
         assert_eq!(info.saves_started, 2);
         assert!(info.last_save_ok);
         assert!(!info.saving);
+        assert_eq!(info.saving_for_s, None, "-1 is none");
         assert_eq!(info.last_save_duration_s, Some(0));
         assert_eq!(info.keys_loaded, 1_000);
         assert_eq!(info.maxmemory, 0);
@@ -221,6 +226,12 @@ mod tests {
     fn a_valkey_that_names_itself_otherwise_is_known_by_its_version() {
         let text = VALKEY_8.replace("server_name:valkey", "server_name:redis");
         assert_eq!(parse_info(&text).expect("still whole").product(), "valkey 8.0.1");
+    }
+
+    #[test]
+    fn a_save_under_way_tells_for_how_long() {
+        let text = VALKEY_8.replace("rdb_current_bgsave_time_sec:-1", "rdb_current_bgsave_time_sec:12");
+        assert_eq!(parse_info(&text).expect("still whole").saving_for_s, Some(12));
     }
 
     #[test]

@@ -244,6 +244,7 @@ fn parse_task(call: &str, container: &str, found: &SdkTask) -> Result<Task, Fail
         ip,
         health: found.health_status().map(|health| health.as_str().to_owned()),
         started_at: found.started_at().and_then(timestamp),
+        stopping_at: found.stopping_at().and_then(timestamp),
         stopped_at: found.stopped_at().and_then(timestamp),
         stop_code: found.stop_code().map(|code| code.as_str().to_owned()),
         stopped_reason: found

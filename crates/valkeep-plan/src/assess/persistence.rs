@@ -5,6 +5,7 @@ use super::{PreviousServer, Verdict};
 use crate::data_safety::{Ended, Running};
 use crate::draft::{Input, LET_IN, allow, list};
 use crate::replacement::{self, Budget};
+use crate::saving::{HANGS_HINT, hangs};
 use valkeep_core::ConditionStatus::{False, True, Unknown};
 use valkeep_core::{Desired, DoubtKind, Fact, Observed, Timestamp, ValkeyInfo};
 
@@ -101,7 +102,7 @@ fn unsaved(observed: &Observed, info: &ValkeyInfo, now: Timestamp) -> String {
 }
 
 fn saving(input: Input, info: &ValkeyInfo) -> Verdict {
-    let Input { desired, now, .. } = input;
+    let desired = input.desired;
     if !info.last_save_ok {
         return Verdict::new(
             False,
@@ -113,7 +114,18 @@ fn saving(input: Input, info: &ValkeyInfo) -> Verdict {
             ),
         );
     }
-    let waited_s = now.as_second() - info.last_save.as_second();
+    if let Some(hangs) = hangs(info) {
+        return Verdict::new(
+            False,
+            "SaveHangs",
+            format!(
+                "{hangs}; {} changes are not saved (hint: {HANGS_HINT})",
+                info.changes_since_save
+            ),
+        );
+    }
+    // By the server's own clock: valkeep's may be another, or jump.
+    let waited_s = info.time.as_second() - info.last_save.as_second();
     let overdue =
         desired.snapshots().and_then(|snapshots| {
             snapshots.save.0.iter().find(|rule| {

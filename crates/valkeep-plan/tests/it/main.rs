@@ -18,6 +18,7 @@ mod refusals;
 mod rendering;
 mod replacement;
 mod safety;
+mod server_faults;
 mod taken;
 mod transition;
 mod traps;
