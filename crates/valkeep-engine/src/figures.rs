@@ -5,6 +5,7 @@ use valkeep_core::identity::TAG_SNAPSHOTS_ENDED;
 use valkeep_core::observed::MountTarget;
 use valkeep_core::{Desired, Fact, Observed, Timestamp, ValkeyInfo};
 use valkeep_document::status::{MountTargetStatus, Resources, StaleDumpStatus, Status, ValkeyStatus, whole_seconds};
+use valkeep_plan::append_fsync;
 
 /// What cannot be seen now keeps the id that it was last known by, for that is when a reader needs it; what is proved to
 /// be absent has none.
@@ -74,6 +75,7 @@ fn mount_targets(observed: &Observed, targets: &[MountTarget]) -> Vec<MountTarge
 /// most when the server is gone. The conditions say that it is.
 pub(crate) fn valkey(
     before: Option<&Status>,
+    desired: &Desired,
     observed: &Observed,
     load_seconds: Option<u64>,
     now: Timestamp,
@@ -92,10 +94,12 @@ pub(crate) fn valkey(
     // they begin. While one runs, the time is the one before.
     let saved = info.saves_started > 0 && info.last_save.as_second() > started.as_second() + START_SLACK_S;
     let load_seconds = load_seconds.or_else(|| same.and(before)?.load_seconds);
+    let append_fsync = append_fsync(desired, observed);
     Some(ValkeyStatus {
         version: info.product(),
         keys: info.keys,
-        keys_at_risk: info.changes_since_save,
+        keys_at_risk: append_fsync.as_ref().map_or(info.changes_since_save, |_| 0),
+        append_fsync,
         last_snapshot_at: saved.then(|| whole_seconds(info.last_save)),
         last_snapshot_seconds_taken: info.last_save_duration_s,
         last_snapshot_ok: info.last_save_ok,

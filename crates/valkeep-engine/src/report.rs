@@ -43,7 +43,7 @@ pub(crate) fn converging(
         .map(|address| address.to_string());
     let known = before.map(|before| before.resources.clone()).unwrap_or_default();
     status.resources = resources(desired, observed, known);
-    status.valkey = valkey(before, observed, server.load_seconds, now);
+    status.valkey = valkey(before, desired, observed, server.load_seconds, now);
     status.stale_dump = stale_dump(observed, now);
     let failed = pass.failures.iter().map(|failure| hold_for(desired, failure, now));
     status.holds = pass.plan.holds.iter().cloned().chain(failed).map(hold).collect();

@@ -13,7 +13,9 @@ use crate::server;
 use valkeep_core::identity::{TAG_APPEND_ONLY, TAG_WRITTEN_BY};
 use valkeep_core::observed::AccessPoint;
 use valkeep_core::valkey::SETTING_APPEND_ONLY;
-use valkeep_core::{Fact, Hold, HoldKind, HoldReason, Resource, ServerChange, ValkeyInfo};
+use valkeep_core::{
+    Desired, Fact, Hold, HoldKind, HoldReason, Observed, Resource, ServerChange, Timestamp, ValkeyInfo,
+};
 
 /// Whether the service's definition has the other kind of file than the document wants: only a server of that definition can
 /// change over, so it is started where none runs.
@@ -153,6 +155,16 @@ pub(crate) fn blocks(input: Input, access_point: &AccessPoint, running: Option<&
             format!("the data of {} is in {message}", access_point.id),
         )
     })
+}
+
+/// How the append-only file is synced (`appendfsync`), where it holds what the server holds and a server that starts again loads
+/// it; else a crash goes back to the last snapshot.
+pub fn append_fsync(desired: &Desired, observed: &Observed) -> Option<String> {
+    let now = Timestamp::UNIX_EPOCH; // Nothing here depends on it.
+    let file = observed.valkey.present()?.append_only?;
+    let loads_it = Running::of(Input { desired, observed, now })?.append_only();
+    let fsync = observed.server_settings.present()?.get("appendfsync")?;
+    (loads_it && file.last_write_ok).then(|| fsync.clone())
 }
 
 /// The mark that says in which kind of file the data is: to set (true) or to take away (false).

@@ -40,6 +40,7 @@ mod storage;
 mod task_definition;
 mod tasks;
 
+pub use append_only::append_fsync;
 pub use assess::{Assessment, Context, Explanation, PreviousServer, assess, explain_task, hold_for};
 pub use critic::{Objection, Rule, critic};
 pub use describe::{StepText, describe_step};

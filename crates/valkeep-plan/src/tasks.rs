@@ -40,7 +40,10 @@ pub(crate) fn say(input: Input, found: &Service, draft: &mut Draft) {
         return;
     }
     draft.under_way_since(primary.updated_at.or(primary.created_at));
-    if let Some(task) = newest_failure(input).filter(|_| !runs) {
+    // One that failed before this deployment began is not its.
+    let began = primary.created_at;
+    let of_now = |task: &&Task| began.zip(task.stopped_at).is_none_or(|(began, at)| at >= began);
+    if let Some(task) = newest_failure(input).filter(of_now).filter(|_| !runs) {
         let explained = stopped_task::explain(task);
         let mut held = hold(
             Resource::Task,

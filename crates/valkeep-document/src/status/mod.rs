@@ -141,8 +141,12 @@ pub struct ValkeyStatus {
     pub version: String,
     /// Keys in all databases.
     pub keys: u64,
-    /// Changes since the last snapshot: what would be lost if the server were killed now.
+    /// Changes since the last snapshot: what would be lost if the server were killed now. None while they are in an append-only
+    /// file.
     pub keys_at_risk: u64,
+    /// `appendfsync`, while every write goes to an append-only file that the next server would load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub append_fsync: Option<String>,
     /// When the last snapshot ended; absent before the first one of this process.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]

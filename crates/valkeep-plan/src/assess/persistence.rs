@@ -2,6 +2,7 @@
 //! was warm.
 
 use super::{PreviousServer, Verdict};
+use crate::append_only::append_fsync;
 use crate::data_safety::{Ended, Running};
 use crate::draft::{Input, LET_IN, allow, list};
 use crate::replacement::{self, Budget};
@@ -34,6 +35,9 @@ pub(super) fn healthy(desired: &Desired, observed: &Observed, now: Timestamp) ->
                 doubt.call, doubt.message
             );
             return Verdict::new(Unknown, "SecretUnreadable", message);
+        }
+        Fact::Unknown(doubt) if doubt.kind == DoubtKind::NotListening => {
+            return Verdict::new(Unknown, "NotListening", format!("cannot ask Valkey: {}", doubt.message));
         }
         // It answered, and not as a server that may be believed.
         Fact::Unknown(doubt) if doubt.kind == DoubtKind::Other => {
@@ -155,12 +159,34 @@ fn saving(input: Input, info: &ValkeyInfo) -> Verdict {
             ),
         );
     }
+    let running_appends = Running::of(input).is_some_and(|running| running.append_only());
+    if info
+        .append_only
+        .is_some_and(|file| running_appends && !file.last_write_ok)
+    {
+        return Verdict::new(
+            False,
+            "AppendFailing",
+            "the last write to the append-only file failed, and Valkey refuses writes until one succeeds (hint: see the \
+             container's log; the usual cause is a full or read-only directory)",
+        );
+    }
     // Before its first save the server gives its start as the time of the last one.
     let last = if info.saves_started == 0 {
         "no snapshot since the start".to_owned()
     } else {
         format!("last snapshot {}", info.last_save)
     };
+    if let Some(fsync) = append_fsync(desired, input.observed) {
+        let lost = match fsync.as_str() {
+            "always" => "nothing",
+            "everysec" => "the last second, of a crash of the machine",
+            _ => "what the system has not written yet, of a crash of the machine",
+        };
+        let message =
+            format!("every write is in the append-only file (appendfsync {fsync}), so a kill loses {lost}; {last}");
+        return Verdict::new(True, "Appending", message);
+    }
     Verdict::new(
         True,
         "Saving",

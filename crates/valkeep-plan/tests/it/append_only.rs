@@ -5,7 +5,7 @@ use valkeep_core::desired::Persistence;
 use valkeep_core::identity::{TAG_APPEND_ONLY, TAG_WRITTEN_BY};
 use valkeep_core::valkey::{AppendFsync, AppendOnly};
 use valkeep_core::{ConditionType, Desired, Fact, HoldReason, Observed, Plan, Window};
-use valkeep_plan::{Context, PreviousServer, Rule, assess, critic, forecast};
+use valkeep_plan::{Context, PreviousServer, Rule, append_fsync, assess, critic, forecast};
 
 const REGISTER: &str = "ecs:RegisterTaskDefinition";
 const UPDATE: &str = "ecs:UpdateService";
@@ -286,4 +286,39 @@ fn a_start_from_the_append_only_file_is_judged_by_the_keys_that_are_there() {
         let warm = conditions.find(|condition| condition.type_ == ConditionType::WarmStart);
         assert_eq!(warm.expect("it is told").reason, expected);
     }
+}
+
+#[test]
+fn a_kill_is_told_to_lose_what_the_kind_of_file_that_is_loaded_again_does_not_have() {
+    let reason = |desired: &Desired, world: &Observed| {
+        let assessment = assess(desired, world, &checked(desired, world), &[], &Context::default());
+        let mut conditions = assessment.conditions.into_iter();
+        let healthy = conditions.find(|condition| condition.type_ == ConditionType::PersistenceHealthy);
+        healthy
+            .map(|condition| (condition.reason, condition.message))
+            .expect("it is told")
+    };
+    let desired = appending();
+    let mut world = appended();
+    server(&mut world).changes_since_save = 7;
+    assert_eq!(append_fsync(&desired, &world).as_deref(), Some("everysec"));
+    let (told, message) = reason(&desired, &world);
+    assert_eq!(told, "Appending");
+    assert!(message.contains("everysec") && !message.contains('7'), "{message}");
+    let file = server(&mut world).append_only.as_mut().expect("it appends");
+    file.last_write_ok = false;
+    assert_eq!(append_fsync(&desired, &world), None);
+    assert_eq!(reason(&desired, &world).0, "AppendFailing");
+    // Begun while it runs, and the definition starts from the dump still.
+    let mut world = converged();
+    server(&mut world).changes_since_save = 7;
+    server(&mut world).append_only = Some(AppendOnly {
+        rewriting: false,
+        last_rewrite_ok: true,
+        last_write_ok: true,
+    });
+    assert_eq!(append_fsync(&desired, &world), None);
+    let (told, message) = reason(&self::desired(), &world);
+    assert_eq!(told, "Saving");
+    assert!(message.contains("7 changes"), "{message}");
 }

@@ -307,6 +307,23 @@ fn a_hibernated_service_is_at_rest_and_not_ready() {
 }
 
 #[test]
+fn a_task_that_failed_before_this_deployment_is_none_of_its_troubles() {
+    use valkeep_core::observed::Rollout::InProgress;
+    let mut world = converged();
+    world.tasks = Fact::Present(vec![stopped("Essential container in task exited", Some(137))]);
+    world.valkey = Fact::not_looked("valkey:INFO");
+    let deployment = &mut world.service.present_mut().expect("one").deployments[0];
+    deployment.rollout = InProgress;
+    for (began, expected) in [
+        ("2026-03-01T11:58:00Z", "False TaskFailing"),
+        ("2026-03-01T11:59:30Z", "False RollingOut"),
+    ] {
+        world.service.present_mut().expect("one").deployments[0].created_at = Some(at(began));
+        assert_eq!(text(&said(&desired(), &world), ServiceStable), expected, "{began}");
+    }
+}
+
+#[test]
 fn a_stopped_task_says_its_likely_cause() {
     let mount = |text: &str| {
         stopped(

@@ -275,6 +275,7 @@ fn server(valkey: &ValkeyStatus, now: Timestamp) -> Vec<(&'static str, String)> 
         version,
         keys,
         keys_at_risk,
+        append_fsync,
         last_snapshot_at,
         last_snapshot_seconds_taken,
         last_snapshot_ok,
@@ -287,7 +288,13 @@ fn server(valkey: &ValkeyStatus, now: Timestamp) -> Vec<(&'static str, String)> 
     let mut pairs = vec![
         ("version", version.clone()),
         ("keys", keys.to_string()),
-        ("at risk", format!("{keys_at_risk} changes since the last snapshot")),
+        (
+            "at risk",
+            match append_fsync {
+                Some(fsync) => format!("nothing that the append-only file has (appendfsync {fsync})"),
+                None => format!("{keys_at_risk} changes since the last snapshot"),
+            },
+        ),
     ];
     let took = last_snapshot_seconds_taken
         .map(|took| format!(", took {took} s"))
