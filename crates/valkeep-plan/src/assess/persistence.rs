@@ -178,13 +178,13 @@ fn saving(input: Input, info: &ValkeyInfo) -> Verdict {
         format!("last snapshot {}", info.last_save)
     };
     if let Some(fsync) = append_fsync(desired, input.observed) {
-        let lost = match fsync.as_str() {
+        let gone = match fsync.as_str() {
             "always" => "nothing",
             "everysec" => "the last second, of a crash of the machine",
             _ => "what the system has not written yet, of a crash of the machine",
         };
         let message =
-            format!("every write is in the append-only file (appendfsync {fsync}), so a kill loses {lost}; {last}");
+            format!("every write is in the append-only file (appendfsync {fsync}), so a kill loses {gone}; {last}");
         return Verdict::new(True, "Appending", message);
     }
     Verdict::new(
