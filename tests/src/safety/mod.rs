@@ -4,11 +4,16 @@
 pub mod kills;
 pub mod overlaps;
 pub mod replacements;
+pub mod steps;
 
 mod dump;
 mod ground;
+mod kept;
+mod moment;
 mod name;
 mod own;
+
+pub use moment::Moment;
 
 use localaws::Delays;
 use std::fmt;
