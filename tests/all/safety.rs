@@ -1,7 +1,7 @@
 //! A small part of what `make safety` shows, on every run of the tests.
 
 use anyhow::{Result, ensure};
-use valkeep_tests::safety::{Row, append_only, kills, overlaps, replacements, tuning};
+use valkeep_tests::safety::{Moment, Row, append_only, kills, overlaps, replacements, steps, tuning};
 
 const SEED: u64 = 7;
 
@@ -17,6 +17,12 @@ fn kept(row: &Row) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn planned_replacements_lose_no_acknowledged_write() -> Result<()> {
     kept(&replacements::replacements(2, SEED).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_whose_valkeep_is_killed_loses_nothing_and_is_finished() -> Result<()> {
+    let moments = [Moment::Saving, Moment::After("UpdateService")];
+    kept(&steps::steps(&moments, SEED).await?)
 }
 
 #[tokio::test(flavor = "multi_thread")]

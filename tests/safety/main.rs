@@ -4,13 +4,15 @@
 
 use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
-use valkeep_tests::safety::{HEAD, Row, append_only, kills, overlaps, replacements, tuning};
+use valkeep_tests::safety::{HEAD, Row, append_only, kills, overlaps, replacements, steps, tuning};
 
-const USAGE: &str = "usage: safety [--replacements N] [--overlaps N] [--kills N] [--crashes N] [--tunings N] [--seed N]; 0 leaves a row out";
+const USAGE: &str = "usage: safety [--replacements N] [--steps N] [--overlaps N] [--kills N] [--crashes N] [--tunings N] [--seed N]; 0 leaves a row out";
 
 /// How often everything is done.
 struct Counts {
     replacements: usize,
+    /// Of a replacement, from its first on.
+    steps: usize,
     overlaps: usize,
     kills: usize,
     crashes: usize,
@@ -43,6 +45,10 @@ async fn rows(counts: &Counts) -> Result<Vec<Row>> {
         eprintln!("{} replacements, with valkeep and without", counts.replacements);
         rows.push(replacements::replacements(counts.replacements, counts.seed).await?);
     }
+    if counts.steps > 0 {
+        eprintln!("valkeep killed at each step");
+        rows.push(steps::steps(&steps::EVERY[..counts.steps.min(steps::EVERY.len())], counts.seed).await?);
+    }
     if counts.overlaps > 0 {
         eprintln!("{} overlaps, with the lock and without", counts.overlaps);
         rows.push(overlaps::overlaps(counts.overlaps, counts.seed).await?);
@@ -65,6 +71,7 @@ async fn rows(counts: &Counts) -> Result<Vec<Row>> {
 fn counts(mut words: impl Iterator<Item = String>) -> Result<Counts> {
     let mut counts = Counts {
         replacements: 20,
+        steps: steps::EVERY.len(),
         overlaps: 50,
         kills: 5,
         crashes: 4,
@@ -75,6 +82,7 @@ fn counts(mut words: impl Iterator<Item = String>) -> Result<Counts> {
         let value = words.next().context(USAGE)?;
         match word.as_str() {
             "--replacements" => counts.replacements = value.parse()?,
+            "--steps" => counts.steps = value.parse()?,
             "--overlaps" => counts.overlaps = value.parse()?,
             "--kills" => counts.kills = value.parse()?,
             "--crashes" => counts.crashes = value.parse()?,

@@ -142,21 +142,31 @@ impl Real {
 
     /// The same without showing it.
     pub fn quiet_controller(&self) -> Result<Controller> {
-        self.controller_with(&[])
+        self.run(&[])
     }
 
-    /// The same with more arguments.
-    pub fn controller_with(&self, more: &[&str]) -> Result<Controller> {
-        let log = std::fs::File::create(self.folder.path().join(LOG))?;
+    /// The same without a lease: the next one need not wait until that of a killed one has ended.
+    pub fn lone_controller(&self) -> Result<Controller> {
+        self.run(&["--single-replica"])
+    }
+
+    fn run(&self, more: &[&str]) -> Result<Controller> {
+        let path = self.folder.path().join(LOG);
+        let log = std::fs::File::options().create(true).append(true).open(path)?;
         let arguments = ["run", "--poll", "500ms", "--probe-interval", "1s", "--dns-grace", "2s"];
-        let mut command = self.command(CONTROLLER, &arguments)?;
-        command.args(more);
+        let mut command = self.command(CONTROLLER, &[&arguments, more].concat())?;
         Ok(Controller(command.stdout(log.try_clone()?).stderr(log).spawn()?))
     }
 
     /// What `valkeep run` has logged until now.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default()
+    }
+
+    /// Whether `valkeep run` has made a call of this operation since the calls were last cleared.
+    pub fn has_called(&self, operation: &str) -> bool {
+        let mut calls = self.scene.aws.calls().into_iter();
+        calls.any(|call| call.access_key == CONTROLLER && call.operation == operation)
     }
 
     /// The operations by which `valkeep run` has changed anything since the calls were last cleared; its own documents,
@@ -246,11 +256,6 @@ impl Real {
 pub struct Controller(Child);
 
 impl Controller {
-    /// SIGKILL, and waits until it is gone.
-    pub async fn kill(mut self) -> Result<()> {
-        Ok(self.0.kill().await?)
-    }
-
     /// SIGTERM, and waits; it must end well.
     pub async fn stop(mut self) -> Result<()> {
         let id = self.0.id().context("it runs")?;
@@ -258,6 +263,11 @@ impl Controller {
         let ended = self.0.wait().await?;
         ensure!(ended.success(), "valkeep run ended with {ended}");
         Ok(())
+    }
+
+    /// SIGKILL, and waits.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.0.kill().await?)
     }
 }
 

@@ -47,6 +47,8 @@ pub enum FaultKind {
     Timeout,
     /// Does it, and the answer is lost.
     LostReply,
+    /// Does it and never answers, so that who asked can be stopped right behind it.
+    Silence,
     /// Answers late.
     Delay(Duration),
     /// Any other refusal.

@@ -135,7 +135,7 @@ impl LocalAws {
             tokio::time::sleep(latency).await;
         }
         let refusal = match &struck {
-            None | Some(FaultKind::LostReply) => None,
+            None | Some(FaultKind::LostReply | FaultKind::Silence) => None,
             Some(FaultKind::Delay(wait)) => {
                 tokio::time::sleep(*wait).await;
                 None
@@ -152,8 +152,10 @@ impl LocalAws {
             Some(refusal) => Err(refusal),
             None => self.at(&account, &request.region).perform(&request),
         };
-        if struck == Some(FaultKind::LostReply) {
-            return Err(Lost);
+        match struck {
+            Some(FaultKind::LostReply) => return Err(Lost),
+            Some(FaultKind::Silence) => return std::future::pending().await,
+            _ => {}
         }
         let response = wire::render(&request, reply, &request_id);
         self.control().answered(position, response.status().as_u16());

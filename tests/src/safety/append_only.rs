@@ -3,20 +3,16 @@
 //! was not saved.
 
 use super::Row;
-use super::ground::{Ground, SOON, Setup, fill, missing};
-use super::kept::{BOUND, Kept, NAME};
+use super::ground::{Ground, Setup, fill, missing};
+use super::kept::{BASE, BOUND, Kept, SAVE_DELAY_US, Wish, client};
 use crate::keys;
 use crate::real::Task;
-use crate::resp::Client;
-use crate::writers::{Load, Writers};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const ON: &str = "  persistence: {appendOnly: {enabled: true, fsync: always}}\n";
 const OFF: &str = "";
-/// There before everything else, and to be there after every crash.
-const BASE: usize = 500;
 const LOOK: Duration = Duration::from_millis(5);
 /// What writers write before the document changes.
 const LEAD: Duration = Duration::from_millis(300);
@@ -47,23 +43,28 @@ struct Seen {
 
 /// Changes over and back, without a crash and with each of the first so many.
 pub async fn append_only(crashes: usize, seed: u64) -> Result<Row> {
-    let mut kept = Kept::start(OFF).await?;
-    let task = kept.serving().await?;
-    fill(&task, "base", BASE, seed, |_| 100)?;
+    // What is there before must be there after every crash.
+    let (mut kept, mut task) = Kept::start(&Wish::default(), SAVE_DELAY_US, seed).await?;
     keys::ask(&task.address, "SAVE\n")?;
     let mut all = Seen::default();
     let mut broken = Vec::new();
     let ways = std::iter::once(None).chain(CRASHES.into_iter().take(crashes).map(Some));
     let turns = ways.flat_map(|crash| [(true, crash), (false, crash)]);
     for (nth, (on, crash)) in turns.enumerate() {
-        let load = Load {
-            writers: 2,
-            rest: Duration::from_millis(5),
+        let turn = Turn {
+            on,
+            crash,
+            wish: Wish {
+                // A definition that was never there, so that each turn has all of its steps.
+                restart: Some(nth.to_string()),
+                spec: if on { ON } else { OFF }.to_owned(),
+                ..Wish::default()
+            },
             seed: seed + nth as u64 + 1,
         };
-        // A definition that was never there, so that each turn has all of its steps.
-        kept.create = format!("      extraFlags: [--hz, \"{}\"]\n", 11 + nth);
-        let seen = turn(&mut kept, on, crash, load)
+        let seen;
+        (task, seen) = turn
+            .take(&mut kept, &task)
             .await
             .with_context(|| format!("on: {on}, crash: {crash:?}"))?;
         if seen.lost > 0 {
@@ -76,18 +77,17 @@ pub async fn append_only(crashes: usize, seed: u64) -> Result<Row> {
         all.acknowledged += seen.acknowledged;
         all.lost += seen.lost;
         all.unsaved = all.unsaved.max(seen.unsaved);
-        let task = kept.serving().await?;
         let gone = missing(&task, "base", BASE)?;
         ensure!(
             gone == 0,
             "on: {on}, crash: {crash:?}: {gone} of {BASE} keys of before are gone"
         );
     }
-    kept.stop().await?;
+    kept.end().await?;
     let by_restart = by_restart(seed).await?;
     Ok(Row {
         what: format!(
-            "append-only on and off under 2 writers, without a crash and with {} of server and valkeep on each way",
+            "append-only on and off under 4 writers, without a crash and with {} of server and valkeep on each way",
             crashes.min(CRASHES.len())
         ),
         with: format!(
@@ -100,67 +100,77 @@ pub async fn append_only(crashes: usize, seed: u64) -> Result<Row> {
     })
 }
 
-/// One change over, from the document to the last look at what was acknowledged.
-async fn turn(kept: &mut Kept, on: bool, crash: Option<Crash>, load: Load) -> Result<Seen> {
-    let spec = if on { ON } else { OFF };
-    let before = kept.serving().await?;
-    let writers = Writers::start(load, &kept.resolve);
-    sleep(LEAD).await;
-    kept.real.clear_calls();
-    let saves = info(&before, "rdb_saves")?;
-    kept.apply(spec).await?;
-    // What only snapshots promised at the crash: said by the server before, and acknowledged since.
-    let mut unsaved = None;
-    if let Some(crash) = crash {
-        let task = reached(kept, on, crash, &before, saves).await?;
-        let asked = std::time::Instant::now();
-        if crash != Crash::Replacing {
-            let by_snapshots = on == (task.arn == before.arn);
-            if by_snapshots {
-                unsaved = Some((info(&task, "rdb_changes_since_last_save")?, asked));
-            }
-            kept.real.scene.aws.kill_task(&task.arn);
-        }
-        kept.kill_valkeep().await?;
-        kept.start_valkeep()?;
-    }
-    let task = kept.settle(spec).await?;
-    let appends = keys::setting(&task.address, "appendonly")?;
-    ensure!(appends == if on { "yes" } else { "no" }, "appendonly is {appends}");
-    let written = writers.stop()?;
-    let lost = written.lost(task.address.parse()?)?.len();
-    let allowed = match unsaved {
-        Some((said, asked)) => usize::try_from(said)? + written.count_since(asked),
-        None => 0,
-    };
-    Ok(Seen {
-        acknowledged: written.count(),
-        lost: lost.saturating_sub(allowed),
-        unsaved: lost.min(allowed),
-    })
+/// One change over.
+struct Turn {
+    /// To the append-only file, or back.
+    on: bool,
+    crash: Option<Crash>,
+    wish: Wish,
+    seed: u64,
 }
 
-/// Waits until it is time for the crash; whose it is.
-async fn reached(kept: &Kept, on: bool, crash: Crash, before: &Task, saves: u64) -> Result<Task> {
-    let deadline = Instant::now() + BOUND;
-    loop {
-        let come = match crash {
-            Crash::Registered => kept.real.count("RegisterTaskDefinition") > 0,
-            Crash::Switched if on => info(before, "aof_enabled").is_ok_and(|enabled| enabled == 1),
-            Crash::Switched => info(before, "rdb_saves").is_ok_and(|now| now > saves),
-            Crash::Replacing => kept.real.count("UpdateService") > 0,
-            Crash::Served => return kept.real.task(NAME, BOUND, |task| task.arn != before.arn).await,
-        };
-        if come {
-            return Ok(before.clone());
+impl Turn {
+    /// From the document to the last look at what was acknowledged; who serves then.
+    async fn take(&self, kept: &mut Kept, before: &Task) -> Result<(Task, Seen)> {
+        let writers = kept.writers(self.seed);
+        sleep(LEAD).await;
+        kept.real.clear_calls();
+        let saves = info(before, "rdb_saves")?;
+        kept.ask(&self.wish).await?;
+        // What only snapshots promised at the crash: said by the server before, and acknowledged since.
+        let mut unsaved = None;
+        if let Some(crash) = self.crash {
+            let task = self.reached(kept, crash, before, saves).await?;
+            let asked = std::time::Instant::now();
+            if crash != Crash::Replacing {
+                let by_snapshots = self.on == (task.arn == before.arn);
+                if by_snapshots {
+                    unsaved = Some((info(&task, "rdb_changes_since_last_save")?, asked));
+                }
+                kept.real.scene.aws.kill_task(&task.arn);
+            }
+            kept.kill_valkeep().await?;
+            kept.controller()?;
         }
-        ensure!(Instant::now() < deadline, "{crash:?} did not come: {}", kept.real.log());
-        sleep(LOOK).await;
+        let task = kept.settled(&self.wish).await?;
+        let appends = keys::setting(&task.address, "appendonly")?;
+        ensure!(appends == if self.on { "yes" } else { "no" }, "appendonly is {appends}");
+        let written = writers.stop()?;
+        let lost = written.lost(task.address.parse()?)?.len();
+        let allowed = match unsaved {
+            Some((said, asked)) => usize::try_from(said)? + written.count_since(asked),
+            None => 0,
+        };
+        let seen = Seen {
+            acknowledged: written.count(),
+            lost: lost.saturating_sub(allowed),
+            unsaved: lost.min(allowed),
+        };
+        Ok((task, seen))
+    }
+
+    /// Waits until it is time for the crash; whose it is.
+    async fn reached(&self, kept: &Kept, crash: Crash, before: &Task, saves: u64) -> Result<Task> {
+        let deadline = Instant::now() + BOUND;
+        loop {
+            let come = match crash {
+                Crash::Registered => kept.real.count("RegisterTaskDefinition") > 0,
+                Crash::Switched if self.on => info(before, "aof_enabled").is_ok_and(|enabled| enabled == 1),
+                Crash::Switched => info(before, "rdb_saves").is_ok_and(|now| now > saves),
+                Crash::Replacing => kept.real.count("UpdateService") > 0,
+                Crash::Served => return kept.next(Some(before)).await,
+            };
+            if come {
+                return Ok(before.clone());
+            }
+            ensure!(Instant::now() < deadline, "{crash:?} did not come: {}", kept.real.log());
+            sleep(LOOK).await;
+        }
     }
 }
 
 fn info(task: &Task, field: &str) -> Result<u64> {
-    Client::connect(task.address.parse()?, SOON)?.info("persistence", field)
+    client(task)?.info("persistence", field)
 }
 
 /// Keys in a good dump that are gone when the next definition says `--appendonly yes`.

@@ -5,13 +5,17 @@ pub mod append_only;
 pub mod kills;
 pub mod overlaps;
 pub mod replacements;
+pub mod steps;
 pub mod tuning;
 
 mod dump;
 mod ground;
 mod kept;
+mod moment;
 mod name;
 mod own;
+
+pub use moment::Moment;
 
 use localaws::Delays;
 use std::fmt;

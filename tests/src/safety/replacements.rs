@@ -3,28 +3,19 @@
 
 use super::dump::Dump;
 use super::ground::{self, Ground, Setup, fill};
-use super::{Row, name, own, quick};
-use crate::real::{Real, Task};
-use crate::scene::example;
-use crate::writers::{Load, Writers, Written};
+use super::kept::{BASE, BASE_BYTES, Kept, LOGS, SAVE_DELAY_US, Wish, load};
+use super::{Row, own};
+use crate::real::Task;
+use crate::writers::{Writers, Written};
 use anyhow::{Context, Result};
-use localaws::{Knobs, LocalAws};
+use localaws::LocalAws;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-const NAME: &str = "trigpointing-valkey";
-const FILE: &str = "cache.yaml";
-/// What is there before the writers come: 4 MB.
-const BASE: usize = 2_000;
-const BASE_BYTES: usize = 2_000;
-/// Microseconds for each key of a save, which with what a timer takes makes some 60: a save takes so long that the next
-/// task starts beside it, and no longer than some seconds when the writers are done.
-const SAVE_DELAY_US: u32 = 1;
 /// Between two replacements; writers write.
 const REST: Duration = Duration::from_millis(500);
 /// What a replacement may add to what Valkey itself takes. Printed, not judged: a busy machine takes its own time.
 const ADDED_MAX: Duration = Duration::from_secs(2);
-const BOUND: Duration = Duration::from_mins(1);
 
 /// One replacement.
 #[derive(Debug)]
@@ -80,50 +71,21 @@ fn said(seen: &Seen) -> String {
     format!("{lost} of {acknowledged} writes lost, {corrupt} corrupt dumps")
 }
 
-fn load(seed: u64) -> Load {
-    Load {
-        writers: 4,
-        rest: Duration::from_millis(5),
-        seed,
-    }
-}
-
 async fn with_valkeep(count: usize, seed: u64) -> Result<Seen> {
-    let knobs = Knobs {
-        overlap_stopping: true,
-        ..Knobs::default()
+    let wish = |memory_mib: u32| Wish {
+        create: format!("      memoryMiB: {memory_mib}\n"),
+        ..Wish::default()
     };
-    let real = Real::with(quick(), knobs).await?;
-    let (registry, resolve) = name::make(&real.scene.aws).await?;
-    let document = example("minimal.yaml");
-    let document = |memory_mib: u32| {
-        let create = format!(
-            "    create:
-      serviceRegistryArn: {registry}
-      memoryMiB: {memory_mib}
-      extraFlags: [--rdb-key-save-delay, \"{SAVE_DELAY_US}\"]
-"
-        );
-        document.replacen("    create:\n", &create, 1)
-    };
-    real.write(FILE, &document(512))?;
-    let controller = real.quiet_controller()?;
-    real.quiet(0, &["apply", FILE, "--wait", "--timeout", "60s", "--poll", "200ms"])
-        .await?;
-    let mut task = real.task(NAME, BOUND, |_| true).await?;
-    real.until_steady(NAME, BOUND).await?;
-    let dump = Dump(real.directory("/valkey-data")?.join("dump.rdb"));
-    fill(&task, "base", BASE, seed, |_| BASE_BYTES)?;
+    let (kept, mut task) = Kept::start(&wish(512), SAVE_DELAY_US, seed).await?;
+    let dump = Dump(kept.directory()?.join("dump.rdb"));
     let (mut all, mut corrupt) = (Vec::new(), 0);
-    let writers = Writers::start(load(seed), &resolve);
+    let writers = kept.writers(seed);
     for memory_mib in [1024, 512].into_iter().cycle().take(count) {
         sleep(REST).await;
         let from = Instant::now();
-        real.write(FILE, &document(memory_mib))?;
-        real.quiet(0, &["apply", FILE]).await?;
-        let next = real.task(NAME, BOUND, |next| next.arn != task.arn).await?;
-        real.until_steady(NAME, BOUND).await?;
-        let own = own_of(&real.scene.aws, &format!("/ecs/{NAME}"), &task, &next)?;
+        kept.ask(&wish(memory_mib)).await?;
+        let next = kept.next(Some(&task)).await?;
+        let own = own_of(&kept.real.scene.aws, LOGS, &task, &next)?;
         all.push(Replacement {
             from,
             until: Instant::now(),
@@ -134,8 +96,7 @@ async fn with_valkeep(count: usize, seed: u64) -> Result<Seen> {
     }
     let written = writers.stop()?;
     let lost = written.lost(task.address.parse()?)?.len() + ground::missing(&task, "base", BASE)?;
-    controller.stop().await?;
-    real.stop().await;
+    kept.end().await?;
     Ok(seen(&written, lost, corrupt, &all))
 }
 

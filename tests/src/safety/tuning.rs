@@ -2,19 +2,10 @@
 
 use super::Row;
 use super::ground::{Ground, Setup};
-use super::kept::Kept;
+use super::kept::{Kept, SAVE_DELAY_US, Wish, client};
 use crate::keys;
 use crate::real::Task;
-use crate::resp::Client;
-use crate::writers::{Load, Writers};
 use anyhow::{Context, Result};
-use std::time::Duration;
-
-const LOAD: Load = Load {
-    writers: 2,
-    rest: Duration::from_millis(5),
-    seed: 0,
-};
 
 /// A setting as the document says it, and as the server tells it.
 struct Tuning {
@@ -76,15 +67,17 @@ const TUNINGS: [Tuning; 10] = [
 /// Makes the first so many changes with valkeep, and by new definitions.
 pub async fn tunings(count: usize, seed: u64) -> Result<Row> {
     let tunings = &TUNINGS[..count.min(TUNINGS.len())];
-    let load = Load { seed, ..LOAD };
     let mut broken = Vec::new();
 
-    let kept = Kept::start("").await?;
-    let first = kept.serving().await?;
-    let writers = Writers::start(load, &kept.resolve);
+    let (kept, first) = Kept::start(&Wish::default(), SAVE_DELAY_US, seed).await?;
+    let writers = kept.writers(seed);
     let started = uptime(&first)?;
     for Tuning { spec, name, value } in tunings {
-        let task = kept.settle(spec).await?;
+        let wish = Wish {
+            spec: (*spec).to_owned(),
+            ..Wish::default()
+        };
+        let task = kept.settled(&wish).await?;
         if task.arn != first.arn {
             broken.push(format!("tuning: {name} {value} replaced the task"));
         }
@@ -96,12 +89,12 @@ pub async fn tunings(count: usize, seed: u64) -> Result<Row> {
     let restarts = usize::from(uptime(&first)? < started);
     let written = writers.stop()?;
     let lost = written.lost(first.address.parse()?)?.len();
-    kept.stop().await?;
+    kept.end().await?;
     if lost > 0 || restarts > 0 {
         broken.push(format!("tuning: {restarts} restarts, {lost} writes lost"));
     }
     Ok(Row {
-        what: format!("{} tuning changes under {} writers", tunings.len(), load.writers),
+        what: format!("{} tuning changes under 4 writers", tunings.len()),
         with: format!("{restarts} restarts, {lost} of {} writes lost", written.count()),
         without: format!("{} restarts", by_definition(tunings).await?),
         lost_without: None,
@@ -111,7 +104,7 @@ pub async fn tunings(count: usize, seed: u64) -> Result<Row> {
 
 /// Seconds; less than before after a restart in place.
 fn uptime(task: &Task) -> Result<u64> {
-    Client::connect(task.address.parse()?, Duration::from_secs(5))?.info("server", "uptime_in_seconds")
+    client(task)?.info("server", "uptime_in_seconds")
 }
 
 /// The same by a revision and a deployment each: how many tasks there were after the first.
