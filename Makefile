@@ -18,7 +18,7 @@ help:
 	@echo 'make check        format, lints, documentation'
 	@echo 'make fmt          formats the code'
 	@echo 'make generate     writes the generated files anew: schema, CRD, command reference, golden files'
-	@echo 'make safety       what replacing, overlapping and killing servers costs, with valkeep and without: a table, some 10 minutes'
+	@echo 'make safety       what replacing, killing, overlapping, switching and tuning servers costs, with valkeep and without: a table, some 15 minutes'
 	@echo 'make bench        figures: calls per pass, CPU and memory of 1,000 documents, length of the chain of calls'
 
 demo: setup-demo build
