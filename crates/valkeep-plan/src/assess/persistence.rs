@@ -180,8 +180,8 @@ fn saving(input: Input, info: &ValkeyInfo) -> Verdict {
     if let Some(fsync) = append_fsync(desired, input.observed) {
         let gone = match fsync.as_str() {
             "always" => "nothing",
-            "everysec" => "the last second, of a crash of the machine",
-            _ => "what the system has not written yet, of a crash of the machine",
+            "everysec" => "at most the last second",
+            _ => "what the system has not written yet",
         };
         let message =
             format!("every write is in the append-only file (appendfsync {fsync}), so a kill loses {gone}; {last}");
