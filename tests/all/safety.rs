@@ -1,7 +1,7 @@
 //! A small part of what `make safety` shows, on every run of the tests.
 
 use anyhow::{Result, ensure};
-use valkeep_tests::safety::{Row, kills, overlaps, replacements};
+use valkeep_tests::safety::{Row, killed, kills, overlaps, replacements};
 
 const SEED: u64 = 7;
 
@@ -17,6 +17,11 @@ fn kept(row: &Row) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn planned_replacements_lose_no_acknowledged_write() -> Result<()> {
     kept(&replacements::replacements(2, SEED).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn valkeep_killed_at_each_step_of_a_replacement_finishes_and_loses_nothing() -> Result<()> {
+    kept(&killed::killed(1, SEED).await?)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,15 @@
 
 use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
-use valkeep_tests::safety::{HEAD, Row, kills, overlaps, replacements};
+use valkeep_tests::safety::{HEAD, Row, killed, kills, overlaps, replacements};
 
-const USAGE: &str = "usage: safety [--replacements N] [--overlaps N] [--kills N] [--seed N]; 0 leaves a row out";
+const USAGE: &str =
+    "usage: safety [--replacements N] [--killed N] [--overlaps N] [--kills N] [--seed N]; 0 leaves a row out";
 
 /// How often everything is done.
 struct Counts {
     replacements: usize,
+    killed: usize,
     overlaps: usize,
     kills: usize,
     seed: u64,
@@ -41,6 +43,10 @@ async fn rows(counts: &Counts) -> Result<Vec<Row>> {
         eprintln!("{} replacements, with valkeep and without", counts.replacements);
         rows.push(replacements::replacements(counts.replacements, counts.seed).await?);
     }
+    if counts.killed > 0 {
+        eprintln!("valkeep killed at each step, {} times over", counts.killed);
+        rows.push(killed::killed(counts.killed, counts.seed).await?);
+    }
     if counts.overlaps > 0 {
         eprintln!("{} overlaps, with the lock and without", counts.overlaps);
         rows.push(overlaps::overlaps(counts.overlaps, counts.seed).await?);
@@ -55,6 +61,7 @@ async fn rows(counts: &Counts) -> Result<Vec<Row>> {
 fn counts(mut words: impl Iterator<Item = String>) -> Result<Counts> {
     let mut counts = Counts {
         replacements: 20,
+        killed: 3,
         overlaps: 50,
         kills: 5,
         seed: 1,
@@ -63,6 +70,7 @@ fn counts(mut words: impl Iterator<Item = String>) -> Result<Counts> {
         let value = words.next().context(USAGE)?;
         match word.as_str() {
             "--replacements" => counts.replacements = value.parse()?,
+            "--killed" => counts.killed = value.parse()?,
             "--overlaps" => counts.overlaps = value.parse()?,
             "--kills" => counts.kills = value.parse()?,
             "--seed" => counts.seed = value.parse()?,

@@ -142,9 +142,18 @@ impl Real {
 
     /// The same without showing it.
     pub fn quiet_controller(&self) -> Result<Controller> {
+        self.run(&[])
+    }
+
+    /// The same without a lease: the next one after a kill begins at once.
+    pub fn lone_controller(&self) -> Result<Controller> {
+        self.run(&["--single-replica"])
+    }
+
+    fn run(&self, more: &[&str]) -> Result<Controller> {
         let log = std::fs::File::create(self.folder.path().join(LOG))?;
         let arguments = ["run", "--poll", "500ms", "--probe-interval", "1s", "--dns-grace", "2s"];
-        let mut command = self.command(CONTROLLER, &arguments)?;
+        let mut command = self.command(CONTROLLER, &[&arguments, more].concat())?;
         Ok(Controller(command.stdout(log.try_clone()?).stderr(log).spawn()?))
     }
 
@@ -247,6 +256,11 @@ impl Controller {
         let ended = self.0.wait().await?;
         ensure!(ended.success(), "valkeep run ended with {ended}");
         Ok(())
+    }
+
+    /// SIGKILL, and waits.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.0.kill().await?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What replacing a server costs, shown with real Valkeys on a local AWS: each row of the table that `make safety` prints is a
 //! file here. A row judges itself by what it promises; what happens without valkeep is only counted.
 
+pub mod killed;
 pub mod kills;
 pub mod overlaps;
 pub mod replacements;
