@@ -20,8 +20,8 @@ async fn planned_replacements_lose_no_acknowledged_write() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn valkeep_killed_at_each_step_of_a_replacement_finishes_and_loses_nothing() -> Result<()> {
-    kept(&killed::killed(1, SEED).await?)
+async fn valkeep_killed_in_a_replacement_finishes_and_loses_nothing() -> Result<()> {
+    kept(&killed::killed(2, SEED).await?)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,7 +44,7 @@ async fn rows(counts: &Counts) -> Result<Vec<Row>> {
         rows.push(replacements::replacements(counts.replacements, counts.seed).await?);
     }
     if counts.killed > 0 {
-        eprintln!("valkeep killed at each step, {} times over", counts.killed);
+        eprintln!("valkeep killed in a replacement, {} times", counts.killed);
         rows.push(killed::killed(counts.killed, counts.seed).await?);
     }
     if counts.overlaps > 0 {
@@ -61,7 +61,7 @@ async fn rows(counts: &Counts) -> Result<Vec<Row>> {
 fn counts(mut words: impl Iterator<Item = String>) -> Result<Counts> {
     let mut counts = Counts {
         replacements: 20,
-        killed: 3,
+        killed: 18,
         overlaps: 50,
         kills: 5,
         seed: 1,

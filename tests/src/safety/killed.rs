@@ -1,7 +1,8 @@
 //! valkeep killed by SIGKILL right before and right after each call by which it changes something on the way of a
 //! replacement, under writers, and started again. Which calls those are is seen from a replacement without a kill.
 //!
-//! Before: the call has come and nothing is done. After: it is done, and its answer never comes.
+//! Before: the call has come and is never carried out; `BGSAVE` is refused, because Valkey cannot be made to wait with it.
+//! After: it is carried out, and valkeep never has its answer; that to `BGSAVE` it may have.
 
 use super::dump::Dump;
 use super::ground::{self, fill};
@@ -24,6 +25,7 @@ const BASE: usize = 2_000;
 const BASE_BYTES: usize = 2_000;
 /// Microseconds for each key of a save, which with what a timer takes makes some 100: there is a while in which to kill.
 const SAVE_DELAY_US: u32 = 50;
+const APPLIED: [&str; 7] = ["apply", FILE, "--wait", "--timeout", "60s", "--poll", "200ms"];
 const BOUND: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -48,7 +50,8 @@ impl fmt::Display for Moment {
         let when = if self.done { "after" } else { "before" };
         match &self.step {
             Step::Snapshot => write!(f, "{when} BGSAVE"),
-            Step::Call { operation, nth } => write!(f, "{when} {operation} {nth}"),
+            Step::Call { operation, nth: 1 } => write!(f, "{when} {operation}"),
+            Step::Call { operation, nth } => write!(f, "{when} {operation} number {nth}"),
         }
     }
 }
@@ -64,8 +67,8 @@ struct Patient {
     corrupt: usize,
 }
 
-/// Kills at each moment, so many times over.
-pub async fn killed(times: usize, seed: u64) -> Result<Row> {
+/// Kills so many times, at one moment after the other.
+pub async fn killed(kills: usize, seed: u64) -> Result<Row> {
     let (real, resolve, registry) = start().await?;
     let mut controller = real.lone_controller()?;
     let mut patient = Patient::made(real, registry, seed).await?;
@@ -75,8 +78,10 @@ pub async fn killed(times: usize, seed: u64) -> Result<Row> {
         seed,
     };
     let writers = Writers::start(load, &resolve);
-    let moments = moments(&patient.replaced().await?)?;
-    for moment in std::iter::repeat_n(&moments, times).flatten() {
+    // The last one first, so that few of them are those at which a server is stopped.
+    let mut moments = moments(&patient.replaced().await?)?;
+    moments.reverse();
+    for moment in moments.iter().cycle().take(kills) {
         controller = patient
             .killed_at(moment, controller)
             .await
@@ -88,16 +93,16 @@ pub async fn killed(times: usize, seed: u64) -> Result<Row> {
     let extra = patient.extra()?;
     let Patient { real, corrupt, .. } = patient;
     real.stop().await;
-    let all: Vec<String> = moments.iter().map(Moment::to_string).collect();
+    let all: Vec<String> = moments.iter().take(kills).map(Moment::to_string).collect();
     let counted = format!(
         "{lost} of {} writes lost, {corrupt} corrupt dumps",
         written.count() + BASE
     );
     let is_kept = lost + corrupt == 0 && extra.is_none();
-    let broken = format!("valkeep killed: {counted}, {}", extra.as_deref().unwrap_or_default());
+    let broken = format!("valkeep killed: {counted} {}", extra.as_deref().unwrap_or_default());
     Ok(Row {
         what: format!(
-            "valkeep killed at each step of a replacement ({}), {times} times over, under 4 writers",
+            "{kills} times SIGKILL of valkeep in a replacement under 4 writers: {}",
             all.join(", ")
         ),
         with: format!(
@@ -276,8 +281,6 @@ impl Patient {
         Ok((!is_one_each).then(|| format!("{tasks} tasks and {revisions} revisions where {expected} were asked for")))
     }
 }
-
-const APPLIED: [&str; 7] = ["apply", FILE, "--wait", "--timeout", "60s", "--poll", "200ms"];
 
 fn document(registry: &str, restart: usize) -> String {
     let create = format!(
