@@ -207,6 +207,17 @@ fn the_fence_is_up_until_all_is_saved_unless_saving_fails() {
 }
 
 #[test]
+fn the_fence_stays_while_a_new_pass_registers_what_was_registered_before() {
+    let desired = larger();
+    let mut world = ready(&desired);
+    written(&mut world).last_save_duration_s = Some(100);
+    server(&mut world).last_save = now();
+    assert_eq!(act(&desired, &mut world), [SET]);
+    world.family = converged().family;
+    assert_eq!(calls(&checked(&desired, &world)), [REGISTER]);
+}
+
+#[test]
 fn a_replacement_that_is_not_wanted_any_more_lets_clients_write_again_and_saves_again() {
     let wanted = larger();
     let mut world = ready(&wanted);
