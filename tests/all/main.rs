@@ -8,6 +8,7 @@ mod conformance;
 mod deletions;
 mod deploy;
 mod faults;
+mod fence;
 mod hibernation;
 mod leadership;
 mod limits;
