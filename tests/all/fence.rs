@@ -54,8 +54,8 @@ async fn where_a_final_save_has_no_time_writes_are_kept_out_and_none_is_lost() -
     real.clear_calls();
     real.write(FILE, &document(1))?;
     real.quiet(0, &["apply", FILE]).await?;
-    until_fenced(&real).await?;
-    refuses_writes(&first)?;
+    until_said(&real).await?;
+    until_refused(&first).await?;
     let held = keys::count(&first.address)?;
     let second = real.task(NAME, SOON, |next| next.arn != first.arn).await?;
     assert_eq!(
@@ -89,8 +89,8 @@ async fn where_a_final_save_has_no_time_writes_are_kept_out_and_none_is_lost() -
     Ok(())
 }
 
-/// Waits until the status says that writes are refused, which it says once they are.
-async fn until_fenced(real: &Real) -> Result<()> {
+/// Waits until the status says that writes are refused, which it says just before they are.
+async fn until_said(real: &Real) -> Result<()> {
     let deadline = Instant::now() + SOON;
     loop {
         let status = real.scene.status(NAME).context("a status")?;
@@ -106,13 +106,17 @@ async fn until_fenced(real: &Real) -> Result<()> {
     }
 }
 
-fn refuses_writes(task: &Task) -> Result<()> {
-    let answer = client(task)?.ask(&["SET", "refused", "yes"])?;
-    ensure!(
-        matches!(&answer, Answer::Error(words) if words.starts_with("NOREPLICAS")),
-        "{answer:?}"
-    );
-    Ok(())
+/// Waits until a write is refused; what is written before counts as any other.
+async fn until_refused(task: &Task) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let answer = client(task)?.ask(&["SET", "until", "refused"])?;
+        if matches!(&answer, Answer::Error(words) if words.starts_with("NOREPLICAS")) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{answer:?}");
+        sleep(LOOK).await;
+    }
 }
 
 fn client(task: &Task) -> Result<Client> {

@@ -64,7 +64,9 @@ impl<'a> Draft<'a> {
 
     /// Whether a definition is found or made first, for which the server is prepared to stop afterwards.
     pub(crate) fn is_registering(&self) -> bool {
-        self.steps.iter().any(|step| step.resource() == Resource::TaskDefinition)
+        self.steps
+            .iter()
+            .any(|step| step.resource() == Resource::TaskDefinition)
     }
 
     pub(crate) fn step(&mut self, step: Step) {
