@@ -1,55 +1,136 @@
-//! A stop timeout that is too short for the final save, with a real Valkey whose saves take seconds and writers that do not stop:
-//! writes are kept out, everything is saved, and the server ends without another save.
+//! A final save that would be cut off, from end to end: writes are kept out, everything is saved, the server stops without
+//! another save, and the next one has every acknowledged write. With the shipped program, a real Valkey that saves slowly, and
+//! writers.
 
 use anyhow::{Context, Result, ensure};
-use std::net::SocketAddr;
+use localaws::{Delays, Knobs, Service, world};
+use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use valkeep_tests::keys;
 use valkeep_tests::real::{self, Real, Task};
+use valkeep_tests::resp::{Answer, Client};
 use valkeep_tests::scene::example;
-use valkeep_tests::writers::{Load, Writers};
+use valkeep_tests::writers::{Load, Resolve, Writers};
 
 const NAME: &str = "trigpointing-valkey";
 const FILE: &str = "minimal.yaml";
-/// With a millisecond for each, a save takes more than four seconds.
-const KEYS: usize = 4_000;
-const SAVE_DELAY_US: u32 = 1_000;
-/// Less than that, and all the time that ECS gives a final save.
-const STOP_TIMEOUT_S: u32 = 3;
-/// Reached only by a failure.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// At [`SAVE_DELAY_US`] each, a save takes some 3 s: more than [`STOP_TIMEOUT_S`], after which the server is killed.
+const KEYS: usize = 1_500;
+const SAVE_DELAY_US: u32 = 2_000;
+const STOP_TIMEOUT_S: u32 = 2;
+const APPLIED: [&str; 7] = ["apply", FILE, "--wait", "--timeout", "60s", "--poll", "200ms"];
+/// How long one state may take to follow another: seconds on a quiet machine.
+const SOON: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_millis(20);
+/// Writers go on for so long after the replacement.
+const WRITTEN_TO: Duration = Duration::from_secs(1);
 
-fn document(memory_mib: u32) -> String {
-    let create = format!(
-        "    create:\n      memoryMiB: {memory_mib}\n      extraFlags: [--rdb-key-save-delay, \"{SAVE_DELAY_US}\"]\n"
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_final_save_has_no_time_writes_are_kept_out_and_none_is_lost() -> Result<()> {
+    let delays = Delays {
+        mount_target: 0.5,
+        file_system: 0.5,
+        dns: 0.5,
+        ..Delays::default()
+    };
+    let real = Real::with(delays, Knobs::default()).await?;
+    let controller = real.quiet_controller()?;
+    real.write(FILE, &document(0))?;
+    real.quiet(0, &APPLIED).await?;
+    let first = real.task(NAME, SOON, |_| true).await?;
+    real.until_steady(NAME, SOON).await?;
+    keys::write(&first.address, "key", KEYS)?;
+    let points = keys::setting(&first.address, "save")?;
+    ensure!(!points.is_empty(), "save points");
+    let load = Load {
+        writers: 4,
+        rest: Duration::from_millis(50),
+        seed: 1,
+    };
+    let writers = Writers::start(load, &resolve(&real));
+
+    real.clear_calls();
+    real.write(FILE, &document(1))?;
+    real.quiet(0, &["apply", FILE]).await?;
+    until_said(&real).await?;
+    until_refused(&first).await?;
+    let held = keys::count(&first.address)?;
+    let second = real.task(NAME, SOON, |next| next.arn != first.arn).await?;
+    assert_eq!(
+        exit_code(&real, &first),
+        0,
+        "it stopped by itself, in less time than a save takes"
     );
-    let rollout = format!("  rollout: {{stopTimeoutSeconds: {STOP_TIMEOUT_S}}}\n");
-    example(FILE).replacen("    create:\n", &create, 1) + &rollout
-}
+    let loaded = client(&second)?.info("persistence", "rdb_last_load_keys_loaded")?;
+    assert_eq!(
+        loaded.to_string(),
+        held,
+        "nothing was written since writes were refused"
+    );
 
-fn says(real: &Real, words: &str) -> bool {
-    real.scene
-        .status(NAME)
-        .is_some_and(|status| status.to_string().contains(words))
-}
-
-async fn until(what: &str, real: &Real, mut is: impl FnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !is() {
-        ensure!(
-            Instant::now() < deadline,
-            "{what} did not come: {:#?}",
-            real.scene.status(NAME)
-        );
-        sleep(Duration::from_millis(20)).await;
-    }
+    real.quiet(0, &APPLIED).await?;
+    let ready = Instant::now();
+    sleep(WRITTEN_TO).await;
+    let written = writers.stop()?;
+    ensure!(
+        written.count_since(ready.into_std()) > 0,
+        "the next server takes writes"
+    );
+    assert_eq!(written.lost(second.address.parse()?)?, []);
+    assert_eq!(keys::count_written(&second.address, "key", KEYS)?, KEYS);
+    assert_eq!(keys::setting(&second.address, "min-replicas-to-write")?, "0");
+    assert_eq!(keys::setting(&second.address, "save")?, points);
+    ensure!(real.scene.is_true(NAME, "WarmStart"), "{:#?}", real.scene.status(NAME));
+    assert_eq!(real.count("UpdateService"), 1);
+    controller.stop().await?;
+    real.stop().await;
     Ok(())
 }
 
-/// The running tasks; the service of the example has no name in DNS.
-fn resolve(real: &Real) -> Arc<dyn Fn() -> Vec<SocketAddr> + Send + Sync> {
+/// Waits until the status says that writes are refused, which it says just before they are.
+async fn until_said(real: &Real) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let status = real.scene.status(NAME).context("a status")?;
+        let mut holds = status["status"]["holds"].as_array().into_iter().flatten();
+        if holds.any(|hold| {
+            let message = hold["message"].as_str().unwrap_or_default();
+            hold["reason"] == "StopBudgetTooSmall" && message.contains("writes are refused")
+        }) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "not fenced: {status:#}\n{}", real.log());
+        sleep(LOOK).await;
+    }
+}
+
+/// Waits until a write is refused; what is written before counts as any other.
+async fn until_refused(task: &Task) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let answer = client(task)?.ask(&["SET", "until", "refused"])?;
+        if matches!(&answer, Answer::Error(words) if words.starts_with("NOREPLICAS")) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{answer:?}");
+        sleep(LOOK).await;
+    }
+}
+
+fn client(task: &Task) -> Result<Client> {
+    Client::connect(task.address.parse()?, SOON)
+}
+
+fn exit_code(real: &Real, task: &Task) -> Value {
+    let input = json!({ "cluster": world::CLUSTER, "tasks": [task.arn] });
+    let found = real.scene.look(Service::Ecs, "DescribeTasks", &input);
+    found["tasks"][0]["containers"][0]["exitCode"].clone()
+}
+
+/// Where the server is, as a name would tell it.
+fn resolve(real: &Real) -> Resolve {
     let aws = real.scene.aws.clone();
     Arc::new(move || {
         let running = real::running(&aws, NAME).unwrap_or_default();
@@ -57,60 +138,12 @@ fn resolve(real: &Real) -> Arc<dyn Fn() -> Vec<SocketAddr> + Send + Sync> {
     })
 }
 
-fn setting(task: &Task, name: &str) -> String {
-    keys::setting(&task.address, name).unwrap_or_default()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_final_save_that_would_be_cut_off_is_made_before_with_writes_kept_out() -> Result<()> {
-    let real = Real::start().await?;
-    let controller = real.quiet_controller()?;
-    real.write(FILE, &document(512))?;
-    real.quiet(0, &["apply", FILE, "--wait", "--timeout", "60s"]).await?;
-    let old = real.task(NAME, PATIENCE, |_| true).await?;
-    keys::write(&old.address, "key", KEYS)?;
-    // Valkey tells how long a save took once there was one.
-    keys::ask(&old.address, "BGSAVE\n")?;
-    until("the warning", &real, || says(&real, "StopBudgetTooSmall")).await?;
-
-    let load = Load {
-        writers: 2,
-        rest: Duration::from_millis(5),
-        seed: 1,
-    };
-    let writers = Writers::start(load, &resolve(&real));
-    real.write(FILE, &document(1024))?;
-    real.quiet(0, &["apply", FILE]).await?;
-    until("the fence", &real, || setting(&old, "min-replicas-to-write") != "0").await?;
-    let refused = keys::ask(&old.address, "SET outside no\n")?;
-    ensure!(refused.contains("NOREPLICAS"), "{refused}");
-    until("the hold", &real, || {
-        says(&real, "writes are refused, everything is saved")
-    })
-    .await?;
-    // Ended by SIGTERM without a save of its own: it has no save points by then.
-    until("the end of save points", &real, || {
-        real::running(&real.scene.aws, NAME).is_ok_and(|running| !running.contains(&old))
-            || setting(&old, "save").is_empty()
-    })
-    .await?;
-
-    let new = real.task(NAME, PATIENCE, |task| task.arn != old.arn).await?;
-    until("Ready", &real, || real.scene.is_ready(NAME)).await?;
-    let written = writers.stop()?;
-    let lost = written.lost(new.address.parse().context("an address")?)?;
-    ensure!(
-        lost.is_empty(),
-        "{} of {} writes lost: {lost:?}",
-        lost.len(),
-        written.count()
-    );
-    assert_eq!(keys::count_written(&new.address, "key", KEYS)?, KEYS);
-    // The next one takes writes, and saves.
-    assert_eq!(setting(&new, "min-replicas-to-write"), "0");
-    assert_eq!(setting(&new, "save"), "900 1 300 10 60 10000");
-    keys::write(&new.address, "after", 1)?;
-    controller.stop().await?;
-    real.stop().await;
-    Ok(())
+/// The document, which asks for a restart by another number.
+fn document(restart: u32) -> String {
+    let create = format!("    create:\n      extraFlags: [--rdb-key-save-delay, \"{SAVE_DELAY_US}\"]\n");
+    let name = format!("  name: {NAME}\n");
+    let annotated = format!("{name}  annotations: {{ valkeep.dev/restart: \"{restart}\" }}\n");
+    let document = example(FILE).replacen("    create:\n", &create, 1);
+    let document = document.replacen(&name, &annotated, 1);
+    format!("{document}  rollout:\n    stopTimeoutSeconds: {STOP_TIMEOUT_S}\n")
 }

@@ -62,6 +62,13 @@ impl<'a> Draft<'a> {
         self.keeps_writes_out || self.steps.iter().any(|step| step.resource() == Resource::Service)
     }
 
+    /// Whether a definition is found or made first, for which the server is prepared to stop afterwards.
+    pub(crate) fn is_registering(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| step.resource() == Resource::TaskDefinition)
+    }
+
     pub(crate) fn step(&mut self, step: Step) {
         self.steps.push(step);
     }

@@ -106,13 +106,15 @@ fn is_under_way(found: &Service) -> bool {
 
 /// The snapshot, then the time that a final save needs.
 fn prepared(input: Input, info: &ValkeyInfo, what: &str, draft: &mut Draft) -> bool {
-    let settings = input.observed.server_settings.present();
-    if settings.and_then(fenced_since).is_some() && info.last_save_ok && hangs(info).is_none() {
-        // A snapshot is all that is missing; where it does not come, clients may write again meanwhile.
+    let is_fenced = is_fenced(input, info);
+    if is_fenced {
         draft.keep_writes_out();
     }
     if info.saving {
-        under_way(info, what, draft);
+        match too_small_budget(input, info) {
+            Some(budget) if is_fenced => say_fenced(what, budget, draft),
+            _ => under_way(info, what, draft),
+        }
         return false;
     }
     let nothing_new = info.changes_since_save == 0 && info.last_save_ok;
@@ -201,13 +203,7 @@ fn failed(info: &ValkeyInfo, what: &str, draft: &mut Draft) {
 
 /// A final save would be cut off, so there is none: nobody writes any more, everything is saved, and then the server stops
 /// without another save. Each look finds the next step in what the server says.
-fn without_final_save(
-    input: Input,
-    info: &ValkeyInfo,
-    what: &str,
-    Budget { needs_s, has_s }: Budget,
-    draft: &mut Draft,
-) -> bool {
+fn without_final_save(input: Input, info: &ValkeyInfo, what: &str, budget: Budget, draft: &mut Draft) -> bool {
     draft.keep_writes_out();
     let settings = match &input.observed.server_settings {
         Fact::Present(settings) => settings,
@@ -220,14 +216,7 @@ fn without_final_save(
             return false;
         }
     };
-    draft.waiting(
-        Resource::Valkey,
-        HoldReason::StopBudgetTooSmall,
-        format!(
-            "{what}: a final save may take {needs_s} s and ECS gives it {has_s} s, so writes are refused, everything is \
-             saved, and the server stops without another save (a longer spec.rollout.stopTimeoutSeconds avoids this)"
-        ),
-    );
+    say_fenced(what, budget, draft);
     let Some(since) = fenced_since(settings) else {
         server::set(input, info, settings, SETTING_FENCE, &fence(info.time), draft);
         return false;
@@ -241,6 +230,24 @@ fn without_final_save(
         return false;
     }
     true
+}
+
+fn say_fenced(what: &str, Budget { needs_s, has_s }: Budget, draft: &mut Draft) {
+    draft.waiting(
+        Resource::Valkey,
+        HoldReason::StopBudgetTooSmall,
+        format!(
+            "{what}: a final save may take {needs_s} s and ECS gives it {has_s} s, so writes are refused, everything is \
+             saved, and the server stops without another save (a longer spec.rollout.stopTimeoutSeconds avoids this)"
+        ),
+    );
+}
+
+/// Whether writes are kept out already. They stay out while everything is saved, and not where saving fails or hangs: clients
+/// need not wait until somebody has mended that.
+fn is_fenced(input: Input, info: &ValkeyInfo) -> bool {
+    let settings = input.observed.server_settings.present();
+    info.last_save_ok && hangs(info).is_none() && settings.is_some_and(|settings| fenced_since(settings).is_some())
 }
 
 /// Whether the last snapshot holds all that was written until writes were kept out. Keys that expire go on counting as

@@ -25,6 +25,10 @@ pub(crate) fn settings(input: Input, draft: &mut Draft) {
     let Some(snapshots) = input.desired.snapshots() else {
         return;
     };
+    // Each pass registers again what the service does not run yet: whether the fence goes is for afterwards to say.
+    if draft.is_registering() && fenced_since(found).is_some() {
+        return;
+    }
     let wanted = live_settings(&input.desired.server, snapshots);
     let mut differs = false;
     for (name, value) in &wanted {

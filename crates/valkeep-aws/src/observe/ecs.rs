@@ -226,11 +226,21 @@ fn settled_overlay(desired: &Desired, running: &ObservedDefinition) -> bool {
             .as_array()
             .is_some_and(|words| words.iter().any(|found| found == word))
     };
+    let variables = container["environment"].as_array().into_iter().flatten();
     laid_over
         && running.active
+        && has_restart(desired, variables.filter_map(|variable| variable["value"].as_str()))
         && has(&snapshots.mount_path)
         && has(&snapshots.filename)
         && has(&snapshots.save.directive())
+}
+
+/// Whether the restart that was asked for last is among a container's variables.
+fn has_restart<'a>(desired: &Desired, mut values: impl Iterator<Item = &'a str>) -> bool {
+    let Some(asked) = &desired.restart else {
+        return true;
+    };
+    values.any(|value| value == asked)
 }
 
 /// The ARN of the revision that a definition's tag names as its base.
@@ -315,6 +325,7 @@ fn plausible(desired: &Desired, found: &TaskDefinition) -> bool {
         && container.stop_timeout_s == server.stop_timeout_s
         && container.log_group == created.log_group.name
         && container.login() == server.access.login
+        && has_restart(desired, container.environment.values().map(String::as_str))
         && found.volume.is_some() == snapshots.is_some()
         && container.mount_path.as_ref() == snapshots.map(|snapshots| &snapshots.mount_path)
         && task.extra_flags.iter().all(|flag| command.contains(flag.as_str()))

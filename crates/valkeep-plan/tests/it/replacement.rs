@@ -157,6 +157,9 @@ fn a_final_save_that_would_be_cut_off_is_not_needed() {
     let fenced = fenced_since(world.server_settings.present().expect("settings"));
     assert_eq!(fenced, Some(now()));
     assert_eq!(act(&desired, &mut world), [SAVE], "then everything is saved");
+    let plan = checked(&desired, &world);
+    assert_eq!(told(&plan), [], "the fence stays while the snapshot is written");
+    assert_eq!(in_the_way(&plan), ["Valkey Waiting StopBudgetTooSmall"]);
     settle(&mut world);
     assert_eq!(told(&checked(&desired, &world)), [("save", "")], "then nothing more");
     assert_eq!(act(&desired, &mut world), [SET]);
@@ -181,6 +184,37 @@ fn keys_that_expire_behind_the_fence_do_not_ask_for_snapshots_for_ever() {
     let info = server(&mut world);
     (info.time, info.last_save) = (later(230), later(230));
     assert_eq!(told(&checked(&desired, &world)), [("save", "")]);
+}
+
+#[test]
+fn the_fence_is_up_until_all_is_saved_unless_saving_fails() {
+    let desired = larger();
+    let mut world = ready(&desired);
+    written(&mut world).last_save_duration_s = Some(100);
+    server(&mut world).last_save = now();
+    assert_eq!(act(&desired, &mut world), [SET]);
+    // Keys expired, and the snapshot is not fresh any more.
+    server(&mut world).last_save = at("2026-03-01T11:58:00Z");
+    assert_eq!(calls(&checked(&desired, &world)), [SAVE]);
+    server(&mut world).last_save_ok = false;
+    let plan = checked(&desired, &world);
+    assert!(
+        told(&plan).contains(&("min-replicas-to-write", "0")),
+        "{:?}",
+        plan.steps
+    );
+    assert_eq!(in_the_way(&plan), ["Valkey Stalled SnapshotFailed"]);
+}
+
+#[test]
+fn the_fence_stays_while_a_new_pass_registers_what_was_registered_before() {
+    let desired = larger();
+    let mut world = ready(&desired);
+    written(&mut world).last_save_duration_s = Some(100);
+    server(&mut world).last_save = now();
+    assert_eq!(act(&desired, &mut world), [SET]);
+    world.family = converged().family;
+    assert_eq!(calls(&checked(&desired, &world)), [REGISTER]);
 }
 
 #[test]
