@@ -62,21 +62,21 @@ pub async fn append_only(crashes: usize, seed: u64) -> Result<Row> {
             },
             seed: seed + nth as u64 + 1,
         };
-        let seen;
-        (task, seen) = turn
+        let cost;
+        (task, cost) = turn
             .take(&mut kept, &task)
             .await
             .with_context(|| format!("on: {on}, crash: {crash:?}"))?;
-        if seen.lost > 0 {
+        if cost.lost > 0 {
             broken.push(format!(
                 "append-only {}, crash {crash:?}: {} promised writes lost",
                 if on { "on" } else { "off" },
-                seen.lost
+                cost.lost
             ));
         }
-        all.acknowledged += seen.acknowledged;
-        all.lost += seen.lost;
-        all.unsaved = all.unsaved.max(seen.unsaved);
+        all.acknowledged += cost.acknowledged;
+        all.lost += cost.lost;
+        all.unsaved = all.unsaved.max(cost.unsaved);
         let gone = missing(&task, "base", BASE)?;
         ensure!(
             gone == 0,
