@@ -19,8 +19,8 @@ const BEAT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at AWS for the task, of 3 calls each.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often the server is asked how many keys there are.
-const COUNT: Duration = Duration::from_secs(1);
+/// How often the server is asked how many keys there are. A small one may stop less than a second after the canaries are there.
+const COUNT: Duration = Duration::from_millis(200);
 
 /// The servers that took the writes.
 #[derive(Debug, Clone)]
