@@ -62,10 +62,9 @@ impl Running {
         })
     }
 
-    /// Of a flag that is given twice the server takes the last.
+    /// The value of a flag.
     pub(crate) fn word_after(&self, flag: &str) -> Option<&str> {
-        let at = self.words.iter().rposition(|word| word == flag)?;
-        self.words.get(at + 1).map(String::as_str)
+        overlay::value_of(&self.words, flag)
     }
 
     /// Whether it has a directory that outlives it.

@@ -7,6 +7,7 @@
 
 use crate::adoption;
 use crate::draft::{Draft, Input, list};
+use crate::tasks;
 use valkeep_core::desired::Deletion;
 use valkeep_core::identity::{TAG_DATA_FILE, TAG_POLICY, TAG_SNAPSHOTS_ENDED, TAG_WRITTEN_BY};
 use valkeep_core::observed::{AccessPoint, FileSystem, LifeCycle, MountTarget, Service, ServiceStatus};
@@ -231,16 +232,9 @@ fn service(input: Input, found: &Service, draft: &mut Draft) {
 }
 
 fn tasks_are_gone(input: Input, what: &str, counted: usize, draft: &mut Draft) -> bool {
-    let tasks = match &input.observed.tasks {
-        Fact::Present(tasks) => tasks.as_slice(),
-        Fact::Absent => &[],
-        Fact::Unknown(doubt) => {
-            let tasks = format!("the tasks of {}", input.desired.identity.service);
-            draft.doubt(Resource::Task, &tasks, doubt);
-            return false;
-        }
+    let Some(left) = tasks::left(input, counted, draft) else {
+        return false;
     };
-    let left = tasks.iter().filter(|task| !task.is_stopped()).count().max(counted);
     if left > 0 {
         draft.waiting(
             Resource::Task,

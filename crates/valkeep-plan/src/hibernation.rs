@@ -5,7 +5,7 @@
 use crate::data_safety::{self, Running};
 use crate::draft::{Draft, Input};
 use crate::replacement;
-use crate::service;
+use crate::tasks;
 use valkeep_core::identity::TAG_STARTING;
 use valkeep_core::observed::Service;
 use valkeep_core::{HoldReason, Resource, Step, Tags};
@@ -40,7 +40,7 @@ pub(crate) fn fall_asleep(input: Input, found: &Service, draft: &mut Draft) {
 pub(crate) fn stay_asleep(input: Input, found: &Service, draft: &mut Draft) {
     let (cluster, name) = (&input.desired.identity.cluster, &input.desired.identity.service);
     match input.desired.task_count {
-        Some(0) if service::tasks_left(input, found, draft).is_none_or(|left| left > 0) => draft.waiting(
+        Some(0) if tasks::left(input, found.counted(), draft).is_none_or(|left| left > 0) => draft.waiting(
             Resource::Service,
             HoldReason::TasksStopping,
             format!("{name} hibernates when its task has stopped"),

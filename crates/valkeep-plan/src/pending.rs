@@ -64,7 +64,7 @@ fn only_written_anew(is: &RawDefinition, to: &RawDefinition, container: &str) ->
         return false;
     };
     let (words, to_words) = (overlay::words(is_server), overlay::words(to_server));
-    let same_word = |flag| last_after(&words, flag) == last_after(&to_words, flag);
+    let same_word = |flag| overlay::value_of(&words, flag) == overlay::value_of(&to_words, flag);
     base.is_some_and(|(is, to)| is.same(&to))
         && is.volumes() == to.volumes()
         && is_server["mountPoints"] == to_server["mountPoints"]
@@ -126,11 +126,5 @@ fn is_live(word: &str) -> bool {
 
 /// Snapshots on or off is no matter of tuning: it comes by a restart, with its marks.
 fn saves(words: &[String]) -> bool {
-    last_after(words, "--save").is_none_or(|points| !points.is_empty())
-}
-
-/// Of a flag that is given twice the server takes the last.
-fn last_after<'a>(words: &'a [String], flag: &str) -> Option<&'a String> {
-    let at = words.iter().rposition(|word| word == flag)?;
-    words.get(at + 1)
+    overlay::value_of(words, "--save").is_none_or(|points| !points.is_empty())
 }

@@ -10,6 +10,7 @@ use crate::overlay;
 use crate::rollout;
 use crate::saving::{HANGS_HINT, final_save_s, hangs};
 use crate::server;
+use crate::tasks;
 use valkeep_core::observed::{Rollout, Service};
 use valkeep_core::valkey::{SETTING_FENCE, fence, fenced_since};
 use valkeep_core::{DoubtKind, Fact, HoldReason, Resource, ServerChange, Timestamp, ValkeyInfo};
@@ -21,17 +22,8 @@ const FRESH_S: i64 = 60;
 /// Whether the running server may be stopped now; else the draft says why not, and has what must come first. `what` is like
 /// `the change of NAME`.
 pub(crate) fn may_stop(input: Input, found: &Service, what: &str, draft: &mut Draft) -> bool {
-    let tasks = match &input.observed.tasks {
-        Fact::Present(tasks) => tasks.as_slice(),
-        Fact::Absent => &[],
-        Fact::Unknown(doubt) => {
-            draft.doubt(
-                Resource::Task,
-                &format!("the tasks of {}", input.desired.identity.service),
-                doubt,
-            );
-            return false;
-        }
+    let Some(tasks) = tasks::listed(input, draft) else {
+        return false;
     };
     let running = tasks.iter().filter(|task| task.is_running()).count();
     let promises = Running::of(input).is_none_or(|running| running.snapshots());

@@ -414,7 +414,7 @@ fn start(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &
             format!("{what} waits for the task definition"),
         );
     }
-    let Some(left) = tasks_left(input, found, draft) else {
+    let Some(left) = tasks::left(input, found.counted(), draft) else {
         return;
     };
     if left > 0 {
@@ -431,25 +431,6 @@ fn start(input: Input, found: &Service, target: &Target, needs: &Needs, draft: &
         name: name.clone(),
         arn: found.arn.clone(),
     });
-}
-
-/// How many tasks of the service have not stopped. Where that is not known the draft says so.
-pub(crate) fn tasks_left(input: Input, found: &Service, draft: &mut Draft) -> Option<usize> {
-    let tasks = match &input.observed.tasks {
-        Fact::Present(tasks) => tasks.as_slice(),
-        Fact::Absent => &[],
-        Fact::Unknown(doubt) => {
-            draft.doubt(
-                Resource::Task,
-                &format!("the tasks of {}", input.desired.identity.service),
-                doubt,
-            );
-            return None;
-        }
-    };
-    // The service's own count and the list of tasks are read apart; the higher one is believed.
-    let left = tasks.iter().filter(|task| !task.is_stopped()).count();
-    Some(left.max(found.counted()))
 }
 
 /// A deployment that the circuit breaker ended is tried again, with a delay that grows with what ECS remembers.

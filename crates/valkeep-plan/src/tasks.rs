@@ -1,10 +1,11 @@
-//! Says what the tasks of a service are doing, unless one runs and nothing is left of those before. Plans nothing.
+//! The tasks of a service: which there are, and what they are doing, unless one runs and nothing is left of those before. Plans
+//! nothing.
 
 use crate::assess::stopped_task;
 use crate::draft::{Draft, Input, hold, whole_seconds};
 use crate::service::primary;
 use valkeep_core::observed::{Rollout, Service, Task};
-use valkeep_core::{DoubtKind, HoldKind, HoldReason, Resource};
+use valkeep_core::{DoubtKind, Fact, HoldKind, HoldReason, Resource};
 
 /// Says it of a service that should run.
 pub(crate) fn say(input: Input, found: &Service, draft: &mut Draft) {
@@ -66,6 +67,25 @@ pub(crate) fn say(input: Input, found: &Service, draft: &mut Draft) {
         held.hint = Some(hint.to_owned());
     }
     draft.hold(held);
+}
+
+/// The service's tasks. Where they are not known the draft says so.
+pub(crate) fn listed<'a>(input: Input<'a>, draft: &mut Draft) -> Option<&'a [Task]> {
+    match &input.observed.tasks {
+        Fact::Present(tasks) => Some(tasks),
+        Fact::Absent => Some(&[]),
+        Fact::Unknown(doubt) => {
+            let what = format!("the tasks of {}", input.desired.identity.service);
+            draft.doubt(Resource::Task, &what, doubt);
+            None
+        }
+    }
+}
+
+/// How many of them have not stopped. The service's own count and the list of tasks are read apart; the higher one is believed.
+pub(crate) fn left(input: Input, counted: usize, draft: &mut Draft) -> Option<usize> {
+    let tasks = listed(input, draft)?;
+    Some(tasks.iter().filter(|task| !task.is_stopped()).count().max(counted))
 }
 
 /// The newest stopped task, if it failed.

@@ -5,6 +5,7 @@
 use super::{Remembered, is_taken_over};
 use crate::draft::{Draft, Input, list};
 use crate::overlay;
+use crate::tasks;
 use serde_json::Value;
 use valkeep_core::identity::{TAG_ADOPTED, TAG_SETTINGS, TAG_STARTING};
 use valkeep_core::observed::{AccessPoint, ObservedDefinition, Service, Task};
@@ -162,13 +163,8 @@ fn nothing_else_starts(
 
 fn tasks_use_nothing(input: Input, found: &Service, places: &[String], draft: &mut Draft) -> bool {
     let name = &input.desired.identity.service;
-    let tasks = match &input.observed.tasks {
-        Fact::Present(tasks) => tasks.as_slice(),
-        Fact::Absent => &[],
-        Fact::Unknown(doubt) => {
-            draft.doubt(Resource::Task, &format!("the tasks of {name}"), doubt);
-            return false;
-        }
+    let Some(tasks) = tasks::listed(input, draft) else {
+        return false;
     };
     let left: Vec<&Task> = tasks.iter().filter(|task| !task.is_stopped()).collect();
     let users: Vec<String> = left

@@ -9,8 +9,8 @@ use super::{Input, reach};
 use crate::data_safety::{self, Running};
 use crate::draft::Draft;
 use crate::replacement;
-use crate::service;
 use crate::task_definition::Target;
+use crate::tasks;
 use valkeep_core::desired::FirstTransition;
 use valkeep_core::identity::TAG_STARTING;
 use valkeep_core::observed::Service;
@@ -40,7 +40,7 @@ pub(crate) fn replace_without_lock(
     let name = &input.desired.identity.service;
     let marked = found.tags.contains_key(TAG_STARTING);
     let down = found.desired == 0;
-    let Some(left) = service::tasks_left(input, found, draft) else {
+    let Some(left) = tasks::left(input, found.counted(), draft) else {
         return Next::Held;
     };
     let clear_mark = || Next::Step(Box::new(Step::ClearStarting { arn: found.arn.clone() }));

@@ -133,9 +133,14 @@ impl Command {
 
     /// The value of a flag, the last one given. Blanks within one word of a shell are words to the image's entry point.
     pub(super) fn value_of(&self, flag: &str) -> Option<&str> {
-        let at = self.words.iter().rposition(|word| word == flag)?;
-        self.words.get(at + 1).map(String::as_str)
+        value_of(&self.words, flag)
     }
+}
+
+/// What stands behind a flag: of one that is given twice the server takes the last.
+pub(crate) fn value_of<'a>(words: &'a [String], flag: &str) -> Option<&'a str> {
+    let at = words.iter().rposition(|word| word == flag)?;
+    words.get(at + 1).map(String::as_str)
 }
 
 /// The words of a JSON list of texts.

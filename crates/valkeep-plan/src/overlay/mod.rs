@@ -9,6 +9,7 @@ mod command;
 mod health;
 
 use crate::render::{LOCK_NAME, LOCK_SCRIPT, environment, mounted_flags};
+pub(crate) use command::value_of;
 use command::{Command, texts};
 use serde_json::{Map, Value, json};
 use valkeep_core::desired::{ServerSpec, Snapshots};

@@ -102,19 +102,11 @@ fn a_new_way_to_start_the_server_restarts_no_fleet() {
     let desired = desired();
     let mut world = converged();
     // As an older valkeep rendered it.
-    let running = world.running_definition.present_mut().expect("a definition");
-    let definition = running.definition.as_mut().expect("of our form");
-    definition.container.entry_point[2] = "exec 9>>$1/.valkeep.lock; flock 9; shift; exec \"$@\"".into();
-    definition.container.health_check.interval_s += 1;
-    running.arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/f:1".into();
-    let older = running.clone();
-    let service = world.service.present_mut().expect("a service");
-    service.task_definition.clone_from(&older.arn);
-    service.deployments[0].task_definition.clone_from(&older.arn);
-    world.tasks.present_mut().expect("tasks")[0]
-        .task_definition
-        .clone_from(&older.arn);
-    world.family = Fact::Present(vec![older]);
+    rewrite(&mut world, |running| {
+        let definition = running.definition.as_mut().expect("of our form");
+        definition.container.entry_point[2] = "exec 9>>$1/.valkeep.lock; flock 9; shift; exec \"$@\"".into();
+        definition.container.health_check.interval_s += 1;
+    });
     assert_eq!(converge(&desired, &mut world).concat(), [REGISTER]);
     let plan = checked(&desired, &world);
     assert!(plan.is_converged());

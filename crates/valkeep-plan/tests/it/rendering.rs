@@ -10,21 +10,6 @@ use valkeep_core::{Desired, Fact, HoldReason, Observed};
 const REGISTER: &str = "ecs:RegisterTaskDefinition";
 const UPDATE: &str = "ecs:UpdateService";
 
-/// Changes the definition that the service runs into another revision, and leaves its tags as they are.
-fn rewrite(world: &mut Observed, change: impl FnOnce(&mut ObservedDefinition)) {
-    let running = world.running_definition.present_mut().expect("a definition");
-    running.arn = running.arn.rsplit_once(':').expect("a revision").0.to_owned() + ":1";
-    change(running);
-    let older = running.clone();
-    let service = world.service.present_mut().expect("a service");
-    service.task_definition.clone_from(&older.arn);
-    service.deployments[0].task_definition.clone_from(&older.arn);
-    world.tasks.present_mut().expect("tasks")[0]
-        .task_definition
-        .clone_from(&older.arn);
-    world.family = Fact::Present(vec![older]);
-}
-
 /// As a valkeep wrote it that knew a flag and a variable less, or more.
 fn otherwise_written(running: &mut ObservedDefinition) {
     let definition = running.definition.as_mut().expect("of our form");

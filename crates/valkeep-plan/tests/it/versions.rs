@@ -321,14 +321,20 @@ fn files_that_were_exchanged_by_hand_are_said_to_be_by_taking_the_mark_away() {
     assert_eq!(mark(&world), None);
 }
 
-#[test]
-fn an_older_image_that_a_pipeline_deploys_is_told_with_the_way_out_and_heals_by_the_next_deploy() {
+/// A service of others that valkeep looks after, whose server is a Valkey 9.1.
+fn adopted_by_a_newer_server() -> (Desired, Observed) {
     let document = adopting(FirstTransition::AcceptLoss);
     let mut world = terraformed(one_of("sidecars"));
     converge(&document, &mut world);
     world.valkey = Fact::Present(info());
     says(&mut world, "9.1.2");
     converge(&document, &mut world);
+    (document, world)
+}
+
+#[test]
+fn an_older_image_that_a_pipeline_deploys_is_told_with_the_way_out_and_heals_by_the_next_deploy() {
+    let (document, mut world) = adopted_by_a_newer_server();
     assert_eq!(mark(&world), Some("valkey 9.1.2"));
 
     let copy = |world: &Observed, image: &str| {
@@ -373,12 +379,7 @@ fn an_older_image_that_a_pipeline_deploys_is_told_with_the_way_out_and_heals_by_
 
 #[test]
 fn a_bare_deploy_of_an_older_image_serves_cold_and_gets_no_directory() {
-    let document = adopting(FirstTransition::AcceptLoss);
-    let mut world = terraformed(one_of("sidecars"));
-    converge(&document, &mut world);
-    world.valkey = Fact::Present(info());
-    says(&mut world, "9.1.2");
-    converge(&document, &mut world);
+    let (document, mut world) = adopted_by_a_newer_server();
     let mut bare = one_of("sidecars").registration();
     bare["containerDefinitions"][0]["image"] = json!("valkey/valkey:8.0");
     let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/cache:903";

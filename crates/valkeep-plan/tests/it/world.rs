@@ -357,6 +357,21 @@ pub(crate) fn appends(world: &mut Observed) {
     }
 }
 
+/// Changes the definition that the service runs into another revision, and leaves its tags as they are.
+pub(crate) fn rewrite(world: &mut Observed, change: impl FnOnce(&mut valkeep_core::observed::ObservedDefinition)) {
+    let running = world.running_definition.present_mut().expect("a definition");
+    running.arn = running.arn.rsplit_once(':').expect("a revision").0.to_owned() + ":1";
+    change(running);
+    let older = running.clone();
+    let service = world.service.present_mut().expect("a service");
+    service.task_definition.clone_from(&older.arn);
+    service.deployments[0].task_definition.clone_from(&older.arn);
+    world.tasks.present_mut().expect("tasks")[0]
+        .task_definition
+        .clone_from(&older.arn);
+    world.family = Fact::Present(vec![older]);
+}
+
 /// Another server is set as its definition says.
 pub(crate) fn restarted(world: &mut Observed) {
     let running = world.running_definition.present();
