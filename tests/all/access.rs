@@ -38,10 +38,7 @@ fn document(valkey: &str, look: &str) -> String {
 }
 
 fn reason(real: &Real, name: &str, type_: &str) -> Option<String> {
-    let status = real.scene.status(name)?;
-    let mut conditions = status["status"]["conditions"].as_array()?.iter();
-    let condition = conditions.find(|condition| condition["type"] == type_)?;
-    Some(condition["reason"].as_str()?.to_owned())
+    Some(real.scene.condition(name, type_)?["reason"].as_str()?.to_owned())
 }
 
 async fn until(what: &str, real: &Real, name: &str, mut is: impl FnMut() -> bool) -> Result<()> {

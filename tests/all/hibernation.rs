@@ -68,13 +68,7 @@ async fn a_cache_sleeps_and_wakes_with_everything() -> Result<()> {
     real.valkeep(0, &apply).await?;
     let second = real.task(NAME, SOON, |task| task.arn != first.arn).await?;
     assert_eq!(keys::count_written(&second.address, "key", KEYS)?, KEYS);
-    let status = &real.status(NAME).await?["status"];
-    let warm = status["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|condition| condition["type"] == "WarmStart");
-    ensure!(warm.is_some_and(|warm| warm["status"] == "True"), "{status:#}");
+    ensure!(real.scene.is_true(NAME, "WarmStart"), "{:#?}", real.scene.status(NAME));
     drop(controller);
     Ok(())
 }

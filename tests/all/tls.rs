@@ -121,9 +121,7 @@ fn with_tls(file_system: &str, access_point: &str) -> Result<RawDefinition> {
 }
 
 fn reason(real: &Real, type_: &str) -> Option<String> {
-    let status = real.scene.status(NAME)?;
-    let mut conditions = status["status"]["conditions"].as_array()?.iter();
-    let condition = conditions.find(|condition| condition["type"] == type_)?;
+    let condition = real.scene.condition(NAME, type_)?;
     Some(format!(
         "{}: {}",
         condition["reason"].as_str()?,

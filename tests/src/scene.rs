@@ -144,13 +144,15 @@ impl Scene {
 
     /// Whether a condition of the status is True.
     pub fn is_true(&self, name: &str, condition: &str) -> bool {
-        self.status(name).is_some_and(|status| {
-            status["status"]["conditions"].as_array().is_some_and(|conditions| {
-                conditions
-                    .iter()
-                    .any(|one| one["type"] == condition && one["status"] == "True")
-            })
-        })
+        self.condition(name, condition)
+            .is_some_and(|condition| condition["status"] == "True")
+    }
+
+    /// A condition of the status.
+    pub fn condition(&self, name: &str, type_: &str) -> Option<Value> {
+        let status = self.status(name)?;
+        let mut conditions = status["status"]["conditions"].as_array()?.iter();
+        conditions.find(|condition| condition["type"] == type_).cloned()
     }
 
     /// Waits until the status says Ready, which it must within `bound`; `what` is for the message.

@@ -21,10 +21,6 @@ pub enum Moment {
     Saving,
     /// It has written one.
     Saved,
-    /// It has an append-only file that not everything is in yet.
-    Rewriting,
-    /// The service is at rest.
-    AtRest,
 }
 
 impl fmt::Display for Moment {
@@ -34,8 +30,6 @@ impl fmt::Display for Moment {
             Self::After(call) => write!(f, "after {call}"),
             Self::Saving => f.write_str("during BGSAVE"),
             Self::Saved => f.write_str("after BGSAVE"),
-            Self::Rewriting => f.write_str("during CONFIG SET appendonly yes"),
-            Self::AtRest => f.write_str("at rest"),
         }
     }
 }
@@ -47,7 +41,7 @@ impl Moment {
         match self {
             Self::Before(call) => kept.real.scene.aws.inject(Fault::on(call, FaultKind::Timeout)),
             Self::After(call) => kept.real.scene.aws.inject(Fault::on(call, FaultKind::Silence)),
-            Self::Saving | Self::Saved | Self::Rewriting | Self::AtRest => {}
+            Self::Saving | Self::Saved => {}
         }
     }
 
@@ -67,8 +61,6 @@ impl Moment {
             Self::Before(call) | Self::After(call) => kept.real.has_called(call),
             Self::Saving => says("rdb_bgsave_in_progress")? == 1,
             Self::Saved => says("rdb_saves")? > 0 && says("rdb_bgsave_in_progress")? == 0,
-            Self::Rewriting => says("aof_rewrite_in_progress")? == 1,
-            Self::AtRest => true,
         })
     }
 }
